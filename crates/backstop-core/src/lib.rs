@@ -1,0 +1,38 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc(test(
+    no_crate_inject,
+    attr(deny(warnings), allow(dead_code, unused_variables))
+))]
+
+pub mod context;
+pub mod tail;
+
+mod absorb;
+mod classify;
+mod deadline;
+mod error;
+mod fault;
+#[cfg(feature = "grpc")]
+mod grpc;
+#[cfg(feature = "http")]
+pub mod http;
+mod retry_after;
+mod served_by;
+mod trail;
+
+#[cfg(feature = "grpc")]
+pub use self::grpc::GrpcStatus;
+#[cfg(feature = "http")]
+pub use self::http::HttpStatus;
+pub use self::{
+    absorb::{Absorb, AbsorbFuture, AbsorbLayer, Lift, LiftFuture},
+    classify::{Classify, ClassifyFn, ErrorsAreTransient, Verdict, classify_fn},
+    deadline::Deadline,
+    error::{BoxError, Elapsed, Exhausted, Limit, Open},
+    fault::{Fault, FaultKind, FaultKinds},
+    retry_after::RetryHint,
+    served_by::ServedBy,
+    tail::{AtOnce, Completes, End, Tail, UntilEnd, Watch},
+    trail::{Attempt, Name, Trail},
+};

@@ -1,0 +1,209 @@
+//! Every failed attempt of a call, in order.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::Fault;
+
+/// The name of a candidate, a circuit or a cache: shared, so that passing it on costs no
+/// allocation.
+pub type Name = Arc<str>;
+
+/// One failed attempt.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// Who was asked, where a name was given.
+    pub candidate: Option<Name>,
+    /// Which attempt on this candidate it was, from 1 on; 0 where the candidate was passed over
+    /// without being called.
+    pub number: u32,
+    /// What went wrong.
+    pub fault: Fault,
+    /// How long the attempt took.
+    pub duration: Duration,
+    /// How long the layer waited before it.
+    pub wait: Duration,
+}
+
+impl Attempt {
+    /// The attempt `number` on a candidate yet unnamed, which failed with `fault`.
+    #[must_use]
+    pub const fn new(number: u32, fault: Fault) -> Self {
+        Self {
+            candidate: None,
+            number,
+            fault,
+            duration: Duration::ZERO,
+            wait: Duration::ZERO,
+        }
+    }
+
+    /// The candidate passed over without being called, because of `fault`.
+    #[must_use]
+    pub const fn passed_over(fault: Fault) -> Self {
+        Self::new(0, fault)
+    }
+
+    /// The same attempt, on this candidate.
+    #[must_use]
+    pub fn on(mut self, candidate: Name) -> Self {
+        self.candidate = Some(candidate);
+        self
+    }
+
+    /// The same attempt, which took this long.
+    #[must_use]
+    pub const fn took(mut self, duration: Duration) -> Self {
+        self.duration = duration;
+        self
+    }
+
+    /// The same attempt, made after a wait.
+    #[must_use]
+    pub const fn waited(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(candidate) = &self.candidate {
+            write!(f, "{candidate} ")?;
+        }
+        write!(f, "{}", self.fault)?;
+        if self.number > 0 {
+            write!(f, " after {}", Rounded(self.duration))?;
+        }
+        if let Some(wait) = self.fault.retry_after() {
+            write!(f, ", retry in {}", Rounded(wait))?;
+        }
+        Ok(())
+    }
+}
+
+/// Every failed attempt of a call, in order, up to [`Trail::LIMIT`] of them.
+///
+/// It costs nothing while nothing fails and allocates once, at the first failure. It ends up on
+/// the response and on the error.
+#[derive(Clone, Debug, Default)]
+pub struct Trail {
+    attempts: Vec<Attempt>,
+    omitted: u32,
+}
+
+impl Trail {
+    /// How many attempts a trail keeps; further ones are only counted.
+    pub const LIMIT: usize = 32;
+
+    /// What the first failure makes room for: two attempts on each of four candidates.
+    const FIRST: usize = 8;
+
+    /// A trail with nothing on it.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            attempts: Vec::new(),
+            omitted: 0,
+        }
+    }
+
+    /// The attempts, in the order in which they ended.
+    #[must_use]
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.attempts
+    }
+
+    /// How many attempts there were beyond those that are listed.
+    #[must_use]
+    pub const fn omitted(&self) -> u32 {
+        self.omitted
+    }
+
+    /// Whether nothing failed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.attempts.is_empty()
+    }
+
+    /// The last failure.
+    #[must_use]
+    pub fn last(&self) -> Option<&Attempt> {
+        self.attempts.last()
+    }
+
+    /// How many different candidates are on the trail.
+    #[must_use]
+    pub fn candidates(&self) -> usize {
+        self.attempts
+            .iter()
+            .enumerate()
+            .filter(|(i, attempt)| {
+                !self.attempts[..*i]
+                    .iter()
+                    .any(|earlier| earlier.candidate == attempt.candidate)
+            })
+            .count()
+    }
+
+    /// The shortest wait that any service on the trail asked for.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.attempts
+            .iter()
+            .filter_map(|attempt| attempt.fault.retry_after())
+            .min()
+    }
+
+    /// Adds one attempt.
+    pub fn push(&mut self, attempt: Attempt) {
+        if self.attempts.len() == Self::LIMIT {
+            self.omitted = self.omitted.saturating_add(1);
+            return;
+        }
+        if self.attempts.capacity() == 0 {
+            self.attempts.reserve_exact(Self::FIRST);
+        }
+        self.attempts.push(attempt);
+    }
+
+    /// Names the attempts from index `from` on that have no name yet.
+    pub(crate) fn name_from(&mut self, from: usize, name: &Name) {
+        for attempt in self.attempts.iter_mut().skip(from) {
+            attempt.candidate.get_or_insert_with(|| name.clone());
+        }
+    }
+}
+
+impl fmt::Display for Trail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, attempt) in self.attempts.iter().enumerate() {
+            if i > 0 {
+                f.write_str("; ")?;
+            }
+            write!(f, "{attempt}")?;
+        }
+        if self.omitted > 0 {
+            write!(f, "; and {} more", self.omitted)?;
+        }
+        Ok(())
+    }
+}
+
+/// A duration as a person reads one: `212 ms`, `41 s`.
+pub(crate) struct Rounded(pub(crate) Duration);
+
+impl fmt::Display for Rounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(duration) = self;
+        if *duration >= Duration::from_secs(10) {
+            write!(f, "{} s", duration.as_secs_f64().round())
+        } else if *duration >= Duration::from_secs(1) {
+            write!(f, "{:.1} s", duration.as_secs_f64())
+        } else if *duration >= Duration::from_millis(1) || duration.is_zero() {
+            write!(f, "{} ms", duration.as_millis())
+        } else {
+            write!(f, "{} µs", duration.as_micros())
+        }
+    }
+}

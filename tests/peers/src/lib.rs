@@ -1,0 +1,1 @@
+//! The layers beside their peers.
