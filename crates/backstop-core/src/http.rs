@@ -83,6 +83,7 @@ pin_project! {
         #[pin]
         body: B,
         // Gone once it has been told how the body ended.
+        #[pin]
         watch: Option<W>,
     }
 }
@@ -107,11 +108,11 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let Some(watch) = this.watch else {
+        let Some(mut watch) = this.watch.as_mut().as_pin_mut() else {
             return this.body.poll_frame(cx);
         };
         let interrupted = End::Failed(Fault::new(FaultKind::Interrupted));
-        let end = match watch.around(|| this.body.as_mut().poll_frame(cx)) {
+        let end = match watch.as_mut().around(|| this.body.as_mut().poll_frame(cx)) {
             Poll::Ready(Some(Ok(frame))) => {
                 watch.on_item();
                 let failed = frame
@@ -152,10 +153,11 @@ where
     }
 }
 
-fn finish<W: Watch<E>, E>(watch: &mut Option<W>, end: End) {
-    if let Some(mut watch) = watch.take() {
+fn finish<W: Watch<E>, E>(mut watch: Pin<&mut Option<W>>, end: End) {
+    if let Some(watch) = watch.as_mut().as_pin_mut() {
         watch.on_end(end);
     }
+    watch.set(None);
 }
 
 /// gRPC says how a call ended in the trailers, after a status of 200.

@@ -5,7 +5,10 @@
 //! strategy is a type parameter of the layer, so a response without a tail costs nothing, and no
 //! layer needs `Send` or `'static` for the sake of those that have one.
 
-use std::task::{Context, Poll};
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use crate::Fault;
 
@@ -28,13 +31,13 @@ pub enum End {
 pub trait Watch<E> {
     /// Asked whenever the tail itself is pending, with the waker of whoever polls it. An error
     /// ends the tail.
-    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<E> {
+    fn poll_cut(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<E> {
         let _ = cx;
         Poll::Pending
     }
 
     /// Round each poll of the tail: fills the slots of the call's context, say.
-    fn around<R>(&mut self, poll: impl FnOnce() -> R) -> R
+    fn around<R>(self: Pin<&mut Self>, poll: impl FnOnce() -> R) -> R
     where
         Self: Sized,
     {
@@ -42,10 +45,10 @@ pub trait Watch<E> {
     }
 
     /// An item came.
-    fn on_item(&mut self) {}
+    fn on_item(self: Pin<&mut Self>) {}
 
     /// The tail ended. Called at most once.
-    fn on_end(&mut self, end: End);
+    fn on_end(self: Pin<&mut Self>, end: End);
 }
 
 /// Attaches a watch to a response's tail.
