@@ -1,0 +1,119 @@
+//! How long each part of a call may take, for all calls or for one.
+
+use std::{fmt, time::Duration};
+
+use backstop_core::Deadline;
+
+/// How long each part of a call may take. What is `None` has no limit.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// From `call` to the response.
+    pub response: Option<Duration>,
+    /// Until the first item of the response's tail, while someone waits for it.
+    pub first_item: Option<Duration>,
+    /// Between two items of the response's tail, while someone waits for the next.
+    pub idle: Option<Duration>,
+    /// From `call`, or from the first time that the caller had to wait for readiness, to the
+    /// response, and to the end of its tail where that is watched.
+    pub total: Option<Duration>,
+    /// The instant by which the caller wants all of it over. It adds to `total`: the earlier of
+    /// the two counts.
+    pub deadline: Option<Deadline>,
+}
+
+impl Limits {
+    /// No limit at all.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self {
+            response: None,
+            first_item: None,
+            idle: None,
+            total: None,
+            deadline: None,
+        }
+    }
+}
+
+/// Gives one request limits of its own.
+pub trait LimitsFor<Request> {
+    /// The limits of `request`, given those that the layer is configured with.
+    fn limits_for(&self, request: &Request, configured: Limits) -> Limits;
+}
+
+/// Every request has the configured limits.
+impl<Request> LimitsFor<Request> for () {
+    #[inline]
+    fn limits_for(&self, _: &Request, configured: Limits) -> Limits {
+        configured
+    }
+}
+
+/// Limits by a closure: see [`TimeoutLayer::limits_for`](crate::TimeoutLayer::limits_for).
+#[derive(Clone, Copy)]
+pub struct LimitsFn<F>(pub(crate) F);
+
+impl<F, Request> LimitsFor<Request> for LimitsFn<F>
+where
+    F: Fn(&Request, Limits) -> Limits,
+{
+    fn limits_for(&self, request: &Request, configured: Limits) -> Limits {
+        (self.0)(request, configured)
+    }
+}
+
+impl<F> fmt::Debug for LimitsFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LimitsFn")
+    }
+}
+
+/// Limits that an HTTP request brings along: [`Limits`] in its extensions replace the configured
+/// ones, a [`Deadline`] in its extensions and a `grpc-timeout` header tighten them.
+#[cfg(feature = "http")]
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct FromHttp;
+
+#[cfg(feature = "http")]
+impl FromHttp {
+    /// The rule, which has nothing to configure.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+#[cfg(feature = "http")]
+impl<B> LimitsFor<http::Request<B>> for FromHttp {
+    fn limits_for(&self, request: &http::Request<B>, configured: Limits) -> Limits {
+        let mut limits = request.extensions().get().copied().unwrap_or(configured);
+        if let Some(deadline) = request.extensions().get::<Deadline>() {
+            limits.deadline = Some(limits.deadline.map_or(*deadline, |own| own.min(*deadline)));
+        }
+        if let Some(asked) = request.headers().get("grpc-timeout").and_then(grpc_timeout) {
+            limits.total = Some(limits.total.map_or(asked, |own| own.min(asked)));
+        }
+        limits
+    }
+}
+
+/// Up to eight digits and a unit; anything else is no limit, as the gRPC specification has it.
+#[cfg(feature = "http")]
+fn grpc_timeout(value: &http::HeaderValue) -> Option<Duration> {
+    let (unit, digits) = value.as_bytes().split_last()?;
+    if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let count: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(match unit {
+        b'H' => Duration::from_secs(count * 3600),
+        b'M' => Duration::from_secs(count * 60),
+        b'S' => Duration::from_secs(count),
+        b'm' => Duration::from_millis(count),
+        b'u' => Duration::from_micros(count),
+        b'n' => Duration::from_nanos(count),
+        _ => return None,
+    })
+}

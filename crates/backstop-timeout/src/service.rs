@@ -1,0 +1,143 @@
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use backstop_core::{Deadline, Elapsed, Limit, Tail, context};
+use tower_service::Service;
+
+use crate::{Limits, LimitsFor, Pace, future::ResponseFuture, readiness::Readiness};
+
+/// Fails a call that takes longer than its limits: the service of
+/// [`TimeoutLayer`](crate::TimeoutLayer).
+#[derive(Debug)]
+pub struct Timeout<S, T = backstop_core::AtOnce, R = ()> {
+    inner: S,
+    readiness: Option<Duration>,
+    limits: Limits,
+    tail: T,
+    per_request: R,
+    waiting: Readiness,
+}
+
+impl<S, T, R> Timeout<S, T, R> {
+    pub(crate) fn new(
+        inner: S,
+        readiness: Option<Duration>,
+        limits: Limits,
+        tail: T,
+        per_request: R,
+    ) -> Self {
+        Self {
+            inner,
+            readiness,
+            limits,
+            tail,
+            per_request,
+            waiting: Readiness::default(),
+        }
+    }
+
+    /// The service inside.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service inside.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service inside.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S: Clone, T: Clone, R: Clone> Clone for Timeout<S, T, R> {
+    /// A new clone has not been asked whether it is ready, so nobody waits for it yet.
+    fn clone(&self) -> Self {
+        Self::new(
+            self.inner.clone(),
+            self.readiness,
+            self.limits,
+            self.tail.clone(),
+            self.per_request.clone(),
+        )
+    }
+}
+
+impl<S, T, R, Request> Service<Request> for Timeout<S, T, R>
+where
+    S: Service<Request>,
+    S::Error: From<Elapsed>,
+    T: Tail<S::Response, Pace> + Clone,
+    R: LimitsFor<Request>,
+{
+    type Response = T::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, T>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        match self.inner.poll_ready(cx) {
+            Poll::Ready(result) => {
+                self.waiting.ready();
+                Poll::Ready(result)
+            }
+            Poll::Pending => match shorter(self.readiness, self.limits.total) {
+                Some(limit) => self.waiting.poll_elapsed(limit, cx).map(Ok),
+                None => Poll::Pending,
+            },
+        }
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let (waited, gave_up) = self.waiting.take();
+        if gave_up {
+            let limit = match (self.readiness, self.limits.total) {
+                (Some(readiness), total) if total.is_none_or(|total| readiness <= total) => {
+                    Limit::Readiness
+                }
+                _ => Limit::Total,
+            };
+            return ResponseFuture::refused(Elapsed::new(limit, waited), self.tail.clone());
+        }
+
+        let limits = self.per_request.limits_for(&request, self.limits);
+        let now = context::now();
+        let total = limits
+            .total
+            .map(|total| Deadline::after(now, total.saturating_sub(waited)))
+            .into_iter()
+            .chain(limits.deadline)
+            .chain(context::deadline())
+            .min();
+        let response = limits.response.map(|limit| Deadline::after(now, limit));
+        let cut = match (response, total) {
+            (Some(response), total) if total.is_none_or(|total| response < total) => {
+                Some((response, Limit::Response))
+            }
+            (_, Some(total)) => Some((total, Limit::Total)),
+            (_, None) => None,
+        };
+        if let Some((deadline, limit)) = cut {
+            if deadline.has_passed(now) {
+                return ResponseFuture::refused(Elapsed::new(limit, waited), self.tail.clone());
+            }
+        }
+
+        let mut scope = context::Scope::open();
+        let response = {
+            let _trail = scope.enter();
+            let _deadline = cut.map(|(deadline, _)| context::enter_deadline(deadline));
+            let _now = context::enter_now(now);
+            self.inner.call(request)
+        };
+        let pace = Pace::new(limits, total, now);
+        ResponseFuture::new(response, scope, now, cut, pace, self.tail.clone())
+    }
+}
+
+fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+    a.into_iter().chain(b).min()
+}

@@ -1,0 +1,398 @@
+//! Limits on readiness, response and the whole call.
+
+use std::{
+    cell::Cell,
+    future::{Future, pending, poll_fn, ready},
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use backstop_core::{Deadline, FaultKind, context};
+use backstop_timeout::{Elapsed, Limit, Limits, TimeoutLayer};
+use tokio::time::{Instant, advance, sleep};
+use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
+use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
+use tower_test::{assert_request_eq, mock};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn elapsed(error: &BoxError) -> &Elapsed {
+    error.downcast_ref().expect("an Elapsed")
+}
+
+#[tokio::test(start_paused = true)]
+async fn passes_a_response_through() {
+    let (mut service, mut handle) =
+        mock::spawn_layer::<&str, &str, _>(TimeoutLayer::new().response(SECOND));
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call("hello"));
+    assert_pending!(response.poll());
+    assert_request_eq!(handle, "hello").send_response("world");
+    assert_eq!(assert_ready_ok!(response.poll()), "world");
+}
+
+#[tokio::test(start_paused = true)]
+async fn passes_an_error_through_unchanged() {
+    let layer = TimeoutLayer::new().response(SECOND);
+    let service = layer.layer(service_fn(|()| async {
+        Err::<(), BoxError>("broken".into())
+    }));
+    assert_eq!(service.oneshot(()).await.unwrap_err().to_string(), "broken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn fails_at_the_limit_and_tells_which_and_after_how_long() {
+    let layer = TimeoutLayer::new().response(SECOND).total(5 * SECOND);
+    let service = layer.layer(service_fn(|()| pending::<Result<(), BoxError>>()));
+    let error = service.oneshot(()).await.unwrap_err();
+    assert_eq!(elapsed(&error).limit(), Limit::Response);
+    assert_eq!(elapsed(&error).after(), SECOND);
+    assert_eq!(error.to_string(), "response limit reached after 1.0 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn leaves_its_fault_for_the_next_layer_out() {
+    let layer = TimeoutLayer::new().response(SECOND);
+    let service = layer.layer(service_fn(|()| pending::<Result<(), BoxError>>()));
+    let _ = service.oneshot(()).await;
+    assert_eq!(
+        context::fault().map(|fault| fault.kind()),
+        Some(FaultKind::TimedOut)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn prefers_a_response_ready_at_the_limit() {
+    let (mut service, mut handle) =
+        mock::spawn_layer::<(), (), _>(TimeoutLayer::new().response(SECOND));
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call(()));
+    assert_pending!(response.poll());
+    advance(SECOND).await;
+    assert_request_eq!(handle, ()).send_response(());
+    assert_ready_ok!(response.poll());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_of_zero_fails_without_a_call() {
+    let called = Rc::new(Cell::new(false));
+    let seen = called.clone();
+    let layer = TimeoutLayer::new().total(Duration::ZERO);
+    let service = layer.layer(service_fn(move |()| {
+        seen.set(true);
+        ready(Ok::<_, BoxError>(()))
+    }));
+    let error = service.oneshot(()).await.unwrap_err();
+    assert_eq!(elapsed(&error).limit(), Limit::Total);
+    assert!(!called.get());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_absurd_limit_never_panics() {
+    let layer = TimeoutLayer::new()
+        .response(Duration::MAX)
+        .total(Duration::MAX);
+    let service = layer.layer(service_fn(|()| async {
+        sleep(SECOND).await;
+        Ok::<_, BoxError>(())
+    }));
+    service.oneshot(()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn drops_the_inner_future_before_its_caller_sees_the_error() {
+    struct Held(Arc<AtomicBool>);
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.0
+                .store(context::deadline().is_some(), Ordering::Relaxed);
+        }
+    }
+    let dropped_in_scope = Arc::new(AtomicBool::new(false));
+    let flag = dropped_in_scope.clone();
+    let layer = TimeoutLayer::new().response(SECOND);
+    let mut service = layer.layer(service_fn(move |()| {
+        let held = Held(flag.clone());
+        async move {
+            let _held = held;
+            pending::<Result<(), BoxError>>().await
+        }
+    }));
+    let mut call = task::spawn(service.call(()));
+    assert_pending!(call.poll());
+    advance(SECOND).await;
+    assert!(assert_ready!(call.poll()).is_err());
+    assert!(dropped_in_scope.load(Ordering::Relaxed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn fires_over_a_future_that_uses_up_the_cooperative_budget() {
+    let layer = TimeoutLayer::new().response(SECOND);
+    let service = layer.layer(service_fn(|()| {
+        poll_fn(|cx| {
+            // Reads from a channel that is never empty until the budget is gone, as a busy
+            // connection does, and asks to be polled again.
+            let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+            loop {
+                sender.send(()).unwrap();
+                if receiver.poll_recv(cx).is_pending() {
+                    break;
+                }
+            }
+            cx.waker().wake_by_ref();
+            Poll::<Result<(), BoxError>>::Pending
+        })
+    }));
+    let call = tokio::spawn(service.oneshot(()));
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+        advance(SECOND / 2).await;
+    }
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert!(call.is_finished());
+    assert_eq!(
+        elapsed(&call.await.unwrap().unwrap_err()).limit(),
+        Limit::Response
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn registers_no_timer_for_a_response_that_is_ready_at_once() {
+    let layer = TimeoutLayer::new().response(SECOND);
+    let mut service = layer.layer(service_fn(|()| ready(Ok::<_, BoxError>(()))));
+    // Outside a runtime's timer a registered timer would panic.
+    std::thread::spawn(move || {
+        let mut call = task::spawn(service.call(()));
+        assert_ready_ok!(call.poll());
+    })
+    .join()
+    .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn reports_ready_and_fails_the_call_when_readiness_takes_too_long() {
+    let (mut service, mut handle) =
+        mock::spawn_layer::<(), (), _>(TimeoutLayer::new().readiness(SECOND));
+    handle.allow(0);
+    assert_pending!(service.poll_ready());
+    advance(SECOND).await;
+    assert_ready_ok!(service.poll_ready());
+    let error = service.call(()).await.unwrap_err();
+    assert_eq!(elapsed(&error).limit(), Limit::Readiness);
+    assert_eq!(elapsed(&error).after(), SECOND);
+
+    handle.allow(1);
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call(()));
+    assert_request_eq!(handle, ()).send_response(());
+    assert_ready_ok!(response.poll());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_wait_for_readiness_has_its_whole_limit() {
+    let (mut service, mut handle) =
+        mock::spawn_layer::<(), (), _>(TimeoutLayer::new().readiness(SECOND));
+    for _ in 0..2 {
+        handle.allow(0);
+        assert_pending!(service.poll_ready());
+        advance(SECOND / 2).await;
+        assert_pending!(service.poll_ready());
+        handle.allow(1);
+        assert_ready_ok!(service.poll_ready());
+        let _call = service.call(());
+        let _request = handle.next_request().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_readiness_counts_against_the_total() {
+    let (mut service, mut handle) =
+        mock::spawn_layer::<(), (), _>(TimeoutLayer::new().total(2 * SECOND));
+    handle.allow(0);
+    assert_pending!(service.poll_ready());
+    advance(SECOND).await;
+    handle.allow(1);
+    assert_ready_ok!(service.poll_ready());
+    let start = Instant::now();
+    let error = service.call(()).await.unwrap_err();
+    assert_eq!(elapsed(&error).limit(), Limit::Total);
+    assert_eq!(start.elapsed(), SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_readiness_error_passes_through() {
+    let (mut service, mut handle) =
+        mock::spawn_layer::<(), (), _>(TimeoutLayer::new().readiness(SECOND));
+    handle.send_error("gone");
+    assert!(assert_ready!(service.poll_ready()).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_further_in_sees_the_deadline_at_call_and_at_each_poll() {
+    let layer = TimeoutLayer::new().total(3 * SECOND);
+    let service = layer.layer(service_fn(|()| {
+        let at_call = context::deadline();
+        async move {
+            sleep(SECOND).await;
+            assert_eq!(context::deadline(), at_call);
+            Ok::<_, BoxError>(at_call.map(|deadline| deadline.remaining(Instant::now())))
+        }
+    }));
+    assert_eq!(service.oneshot(()).await.unwrap(), Some(2 * SECOND));
+    assert_eq!(context::deadline(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keeps_to_a_deadline_set_further_out() {
+    let layer = TimeoutLayer::new().response(10 * SECOND);
+    let mut service = layer.layer(service_fn(|()| pending::<Result<(), BoxError>>()));
+    let call = {
+        let _outer = context::enter_deadline(Deadline::after(Instant::now(), SECOND));
+        service.call(())
+    };
+    let start = Instant::now();
+    let error = call.await.unwrap_err();
+    assert_eq!(elapsed(&error).limit(), Limit::Total);
+    assert_eq!(start.elapsed(), SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_limits_that_run_out_together_the_outer_one_is_told() {
+    let stack =
+        TimeoutLayer::new()
+            .total(SECOND)
+            .layer(
+                TimeoutLayer::new()
+                    .response(5 * SECOND)
+                    .layer(service_fn(|()| {
+                        context::record(backstop_core::Attempt::new(
+                            1,
+                            FaultKind::Unavailable.into(),
+                        ));
+                        pending::<Result<(), BoxError>>()
+                    })),
+            );
+    let error = stack.oneshot(()).await.unwrap_err();
+    assert_eq!(elapsed(&error).limit(), Limit::Total);
+    assert_eq!(elapsed(&error).trail().attempts().len(), 1);
+    assert!(
+        error.to_string().contains("having tried: unavailable"),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closure_gives_one_request_limits_of_its_own() {
+    let layer = TimeoutLayer::new().response(SECOND).limits_for(
+        |request: &Duration, mut limits: Limits| {
+            limits.response = Some(*request);
+            limits
+        },
+    );
+    let service = layer.layer(service_fn(|_: Duration| pending::<Result<(), BoxError>>()));
+    let start = Instant::now();
+    service.oneshot(4 * SECOND).await.unwrap_err();
+    assert_eq!(start.elapsed(), 4 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clone_does_not_wait_for_the_readiness_of_another() {
+    let (mock, mut handle) = mock::pair::<(), ()>();
+    handle.allow(0);
+    let mut first = TimeoutLayer::new().readiness(SECOND).layer(mock);
+    let mut ready = task::spawn(poll_fn(move |cx| {
+        let polled = first.poll_ready(cx);
+        assert!(polled.is_pending() || first.clone().poll_ready(cx).is_pending());
+        polled
+    }));
+    assert_pending!(ready.poll());
+    advance(SECOND).await;
+    assert_ready_ok!(ready.poll());
+}
+
+#[test]
+fn a_service_that_is_not_send_works_on_a_local_set() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let shared = Rc::new(7);
+    let layer = TimeoutLayer::new().response(SECOND);
+    let service = layer.layer(service_fn(move |()| {
+        let shared = shared.clone();
+        async move { Ok::<i32, BoxError>(*shared) }
+    }));
+    let local = tokio::task::LocalSet::new();
+    let answer = local.block_on(&runtime, async {
+        tokio::task::spawn_local(service.oneshot(())).await.unwrap()
+    });
+    assert_eq!(answer.unwrap(), 7);
+}
+
+/// An error of one's own, closed: an exhaustive `match` stays exhaustive.
+#[derive(Debug)]
+enum Mine {
+    Late(Elapsed),
+    Other(&'static str),
+}
+
+impl From<Elapsed> for Mine {
+    fn from(error: Elapsed) -> Self {
+        Self::Late(error)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keeps_the_error_type_of_the_service() {
+    let layer = TimeoutLayer::new().response(SECOND);
+    let service = layer.layer(service_fn(|hangs: bool| async move {
+        if hangs {
+            pending().await
+        } else {
+            Err::<(), _>(Mine::Other("broken"))
+        }
+    }));
+    for hangs in [true, false] {
+        match service.clone().oneshot(hangs).await.unwrap_err() {
+            Mine::Late(error) => assert!(hangs && error.after() == SECOND),
+            Mine::Other(text) => assert!(!hangs && text == "broken"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn agrees_with_tower_where_tower_is_right() {
+    for response_at in [0, 999, 1001, 5000] {
+        let inner = service_fn(move |()| async move {
+            sleep(Duration::from_millis(response_at)).await;
+            Ok::<_, BoxError>(())
+        });
+        let ours = outcome(
+            TimeoutLayer::new()
+                .response(SECOND)
+                .layer(inner)
+                .oneshot(()),
+        )
+        .await;
+        let towers = tower::timeout::TimeoutLayer::new(SECOND)
+            .layer(inner)
+            .oneshot(());
+        assert_eq!(
+            ours,
+            outcome(towers).await,
+            "a response after {response_at} ms"
+        );
+    }
+}
+
+async fn outcome(call: impl Future<Output = Result<(), BoxError>>) -> (bool, Duration) {
+    let start = Instant::now();
+    (call.await.is_ok(), start.elapsed())
+}
