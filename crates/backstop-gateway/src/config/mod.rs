@@ -1,0 +1,275 @@
+//! The config: what it says, checked, with every default filled in.
+//!
+//! A value of these types is valid: reading is the only way to one, and refuses what can't work.
+
+mod error;
+mod read;
+mod reader;
+mod secret;
+mod units;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
+    path::Path,
+    time::Duration,
+};
+
+use backstop_core::Name;
+
+pub use self::{
+    error::{ConfigError, Problem},
+    secret::Secret,
+};
+
+/// Where the gateway listens unless told otherwise.
+pub const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 4000);
+
+/// A whole config.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// What the gateway takes on.
+    pub limits: Limits,
+    /// Who can be asked, by the names that candidates use.
+    pub providers: BTreeMap<Name, Provider>,
+    /// What callers can ask for. `*` takes any other name.
+    pub models: BTreeMap<String, Model>,
+}
+
+impl Config {
+    /// Reads the file at `path`, with secrets from the environment.
+    ///
+    /// # Errors
+    ///
+    /// Where the file can't be read, or anything in it is wrong.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&path.display().to_string(), &text, &|name| {
+            std::env::var(name).ok()
+        })
+    }
+
+    /// Reads `text`, which messages call `file`, with secrets from `environment`.
+    ///
+    /// # Errors
+    ///
+    /// Where anything in it is wrong.
+    pub fn parse(
+        file: &str,
+        text: &str,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        reader::Document::read(file, text, environment, read::config)
+    }
+
+    /// The model that a caller's `name` means: the one of that name, else the one named `*`.
+    #[must_use]
+    pub fn model(&self, name: &str) -> Option<&Model> {
+        self.models.get(name).or_else(|| self.models.get("*"))
+    }
+}
+
+/// What the gateway takes on, and how long it waits when it stops.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The largest request body, in bytes.
+    pub body: usize,
+    /// How many connections are open at a time; further ones wait to be taken.
+    pub connections: usize,
+    /// How long a caller may take to send a request's head, and an idle connection may stay.
+    pub header: Duration,
+    /// How long running responses may go on after the signal to stop.
+    pub shutdown: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 32 << 20,
+            connections: 10_000,
+            header: Duration::from_secs(30),
+            shutdown: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The language a provider speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// Anthropic's Messages.
+    Anthropic,
+    /// OpenAI's Chat Completions, and every server compatible with it.
+    OpenAi,
+}
+
+impl Dialect {
+    /// Every dialect.
+    pub const ALL: [Self; 2] = [Self::Anthropic, Self::OpenAi];
+
+    /// Its name in a config.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Anthropic => "anthropic",
+            Self::OpenAi => "openai",
+        }
+    }
+
+    /// The address of the provider that it is named for.
+    #[must_use]
+    pub const fn base_url(self) -> &'static str {
+        match self {
+            Self::Anthropic => "https://api.anthropic.com",
+            Self::OpenAi => "https://api.openai.com/v1",
+        }
+    }
+}
+
+/// Someone who can be asked.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Provider {
+    /// The language it speaks.
+    pub dialect: Dialect,
+    /// Where it is, without a slash at the end.
+    pub base_url: String,
+    /// What it knows us by.
+    pub api_key: Option<Secret>,
+    /// Headers of every request to it.
+    pub headers: Vec<(String, Secret)>,
+}
+
+/// A name that callers can ask for, and who is asked, in order.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Model {
+    /// Who is asked, in order; never empty.
+    pub candidates: Vec<Candidate>,
+    /// How a candidate is tried again.
+    pub retry: Retry,
+    /// When a candidate is left alone.
+    pub breaker: Breaker,
+    /// How long a call may take.
+    pub timeout: Timeouts,
+    /// Whether a stream that breaks off goes on with the next candidate.
+    pub continues: bool,
+}
+
+/// One candidate of a model.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Candidate {
+    /// What messages, headers and metrics call it: `anthropic:claude-opus-4-8`.
+    pub name: Name,
+    /// Who answers.
+    pub target: Target,
+    /// How often it is tried, where that differs from the model's `retry`.
+    pub attempts: Option<NonZeroU32>,
+}
+
+/// Who answers.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Target {
+    /// A model at a provider.
+    Provider {
+        /// Which provider.
+        provider: Name,
+        /// What the provider calls the model.
+        model: String,
+    },
+    /// This text, whatever was asked.
+    Reply(String),
+}
+
+/// How a candidate is tried again.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Retry {
+    /// How often each candidate is tried in all.
+    pub attempts: NonZeroU32,
+    /// The first backoff, before jitter.
+    pub base: Duration,
+    /// The longest backoff.
+    pub cap: Duration,
+    /// The longest wait that a provider may ask for.
+    pub retry_after_cap: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: NonZeroU32::MIN.saturating_add(1),
+            base: Duration::from_millis(250),
+            cap: Duration::from_secs(8),
+            retry_after_cap: Duration::from_secs(10),
+        }
+    }
+}
+
+/// When a candidate is left alone, and for how long.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Breaker {
+    /// So many failures in a row open the circuit.
+    pub failures: NonZeroU32,
+    /// Such a part of the calls in the window having failed opens it.
+    pub rate: f64,
+    /// The rate counts from so many calls in the window on.
+    pub min_calls: NonZeroU32,
+    /// How far back the rate looks.
+    pub window: Duration,
+    /// How long the circuit stays open.
+    pub open_for: Duration,
+    /// How many calls then try whether the candidate has recovered.
+    pub probes: NonZeroU32,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self {
+            failures: NonZeroU32::MIN.saturating_add(4),
+            rate: 0.5,
+            min_calls: NonZeroU32::MIN.saturating_add(9),
+            window: Duration::from_secs(60),
+            open_for: Duration::from_secs(60),
+            probes: NonZeroU32::MIN,
+        }
+    }
+}
+
+/// How long a call may take.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// Until a connection to the provider stands.
+    pub connect: Duration,
+    /// Until the first content of one attempt.
+    pub first_token: Duration,
+    /// Between two pieces of a stream.
+    pub idle: Duration,
+    /// The whole call, all attempts, waits and the stream's end included.
+    pub total: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            first_token: Duration::from_secs(30),
+            idle: Duration::from_secs(30),
+            total: Duration::from_secs(600),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The `backstop` program.
+
+fn main() {}

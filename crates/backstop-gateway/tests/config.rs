@@ -1,0 +1,213 @@
+//! What a config says, and what is said of a wrong one.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use backstop_gateway::config::{Config, ConfigError, Dialect, Target};
+
+fn environment(name: &str) -> Option<String> {
+    match name {
+        "ANTHROPIC_API_KEY" => Some("sk-ant-secret".to_owned()),
+        "OPENAI_API_KEY" => Some("sk-openai-secret".to_owned()),
+        _ => None,
+    }
+}
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse("backstop.toml", text, &environment)
+}
+
+/// What is said of a wrong config, word for word.
+fn refusal(text: &str) -> String {
+    parse(text).expect_err("is refused").to_string()
+}
+
+const FULL: &str = r#"
+listen = "127.0.0.1:4100"
+
+[providers.anthropic]
+dialect = "anthropic"
+base_url = "https://api.anthropic.com/"
+api_key = "${ANTHROPIC_API_KEY}"
+
+[providers.openai]
+dialect = "openai"
+api_key = "${OPENAI_API_KEY}"
+headers = { x-team = "search", authorization-extra = "Token ${OPENAI_API_KEY}" }
+
+[models.smart]
+candidates = [
+    "anthropic:claude-opus-4-8",
+    { candidate = "openai:gpt-5.5", attempts = 1 },
+    { reply = "We are away for a moment." },
+]
+retry   = { attempts = 2, base = "250ms", cap = "8s", retry_after_cap = "10s" }
+breaker = { failures = 5, rate = 0.5, min_calls = 10, window = "60s", open_for = "60s", probes = 1 }
+timeout = { connect = "5s", first_token = "30s", idle = "30s", total = "600s" }
+"#;
+
+#[test]
+fn reads_every_part() {
+    let config = parse(FULL).expect("is right");
+    assert_eq!(config.listen.to_string(), "127.0.0.1:4100");
+
+    let anthropic = &config.providers["anthropic"];
+    assert_eq!(anthropic.dialect, Dialect::Anthropic);
+    assert_eq!(anthropic.base_url, "https://api.anthropic.com");
+    assert_eq!(
+        anthropic.api_key.as_ref().unwrap().expose(),
+        "sk-ant-secret"
+    );
+
+    let openai = &config.providers["openai"];
+    assert_eq!(openai.base_url, "https://api.openai.com/v1");
+    assert_eq!(openai.headers[0].1.expose(), "Token sk-openai-secret");
+
+    let model = config.model("smart").expect("is there");
+    let names: Vec<_> = model.candidates.iter().map(|it| &*it.name).collect();
+    assert_eq!(
+        names,
+        ["anthropic:claude-opus-4-8", "openai:gpt-5.5", "static"]
+    );
+    assert_eq!(model.candidates[1].attempts, NonZeroU32::new(1));
+    assert!(matches!(&model.candidates[2].target, Target::Reply(text) if text.starts_with("We")));
+    assert_eq!(model.timeout.total, Duration::from_secs(600));
+    assert!(model.continues);
+    assert!(config.model("other").is_none());
+}
+
+#[test]
+fn a_star_takes_any_other_name() {
+    let config = parse(&FULL.replace("[models.smart]", "[models.\"*\"]")).expect("is right");
+    assert!(config.model("whatever").is_some());
+}
+
+#[test]
+fn defaults_hold_for_every_model_that_says_nothing_else() {
+    let config = parse(
+        r#"
+[providers.p]
+dialect = "openai"
+[defaults]
+retry = { attempts = 1, cap = "1s" }
+[models.a]
+candidates = ["p:x"]
+[models.b]
+candidates = ["p:y"]
+retry = { attempts = 3 }
+"#,
+    )
+    .expect("is right");
+    assert_eq!(config.models["a"].retry.attempts.get(), 1);
+    assert_eq!(config.models["b"].retry.attempts.get(), 3);
+    assert_eq!(config.models["b"].retry.cap, Duration::from_secs(1));
+    assert_eq!(config.models["b"].retry.base, Duration::from_millis(250));
+}
+
+#[test]
+fn never_shows_a_key() {
+    let shown = format!("{:?}", parse(FULL).expect("is right"));
+    assert!(!shown.contains("secret"), "{shown}");
+    let text = "[providers.a]\napi_key = \"sk-literal-secret\" oops\n";
+    assert!(!refusal(text).contains("secret"), "{}", refusal(text));
+}
+
+#[test]
+fn names_the_line_of_every_problem() {
+    let text = r#"listen = "4000"
+[providers.anthropic]
+dialect = "antropic"
+api_key = "${NO_SUCH_KEY}"
+[models.smart]
+canditates = ["anthropic:claude"]
+candidates = ["antrophic:claude", "openai", { attempts = 1 }]
+retry = { base = "9s", attempts = 0 }
+timeout = { total = "10s", idle = 5 }
+"#;
+    assert_eq!(
+        refusal(text),
+        r#"backstop.toml:1:10: `listen` should be an address and a port
+    write it as "127.0.0.1:4000" or "[::1]:4000"
+backstop.toml:3:11: `providers.anthropic.dialect` is no known dialect: "antropic"
+    write "anthropic" or "openai"
+backstop.toml:4:11: `providers.anthropic.api_key` needs the environment variable NO_SUCH_KEY, which is not set
+    set it before starting: export NO_SUCH_KEY=…
+backstop.toml:6:1: unknown key `canditates` in [models.smart]
+    did you mean `candidates`?
+backstop.toml:7:15: `models.smart.candidates[0]` names an unknown provider: "antrophic"
+    did you mean "anthropic:claude"?
+backstop.toml:7:35: `models.smart.candidates[1]` names no provider and model: "openai"
+    write "provider:model", as in "anthropic:claude-opus-4-8"
+backstop.toml:7:45: [models.smart.candidates[2]] should have either `candidate` or `reply`
+    write { candidate = "provider:model" } or { reply = "…" }
+backstop.toml:8:9: [models.smart.retry] has a `base` above its `cap`
+    raise `cap`, or lower `base`
+backstop.toml:8:35: `models.smart.retry.attempts` should be a whole number from 1 to 10
+backstop.toml:9:11: [models.smart.timeout] has its `first_token` limit above its `total`, so that it can't be reached
+    raise `total`, or lower `first_token`
+backstop.toml:9:11: [models.smart.timeout] has its `idle` limit above its `total`, so that it can't be reached
+    raise `total`, or lower `idle`
+backstop.toml:9:35: `models.smart.timeout.idle` should be a duration
+    write it as "250ms", "30s", "10m" or "1h""#
+    );
+}
+
+#[test]
+fn refuses_a_config_in_which_nobody_could_answer() {
+    assert_eq!(
+        refusal(""),
+        "backstop.toml:1:1: the file lacks `models`\n    \
+         add a table [models.NAME] with its candidates"
+    );
+    assert_eq!(
+        refusal("[models]\n"),
+        "backstop.toml:1:1: [models] is empty\n    add a table [models.NAME] with its candidates"
+    );
+    assert_eq!(
+        refusal("[models.a]\ncandidates = []\n"),
+        "backstop.toml:2:14: `models.a.candidates` is empty, so that nobody could answer\n    \
+         add candidates = [\"provider:model\", …]"
+    );
+}
+
+#[test]
+fn refuses_a_candidate_that_is_there_twice() {
+    let text = "[providers.p]\ndialect = \"openai\"\n[models.a]\ncandidates = [\"p:x\", \"p:x\"]\n";
+    assert_eq!(
+        refusal(text),
+        "backstop.toml:4:22: `models.a.candidates[1]` repeats p:x\n    \
+         name a candidate once; `attempts` says how often it is tried"
+    );
+}
+
+#[test]
+fn refuses_two_breakers_for_one_circuit() {
+    let text = r#"[providers.p]
+dialect = "openai"
+[models.a]
+candidates = ["p:x"]
+[models.b]
+candidates = ["p:x"]
+breaker = { failures = 3 }
+"#;
+    assert_eq!(
+        refusal(text),
+        "backstop.toml:5:1: `models.b` gives p:x another `breaker` than [models.a] does, \
+         and they share its circuit\n    give both the same, or set it once in [defaults]"
+    );
+}
+
+#[test]
+fn says_where_the_toml_itself_is_wrong() {
+    let refusal = refusal("listen = \"127.0.0.1:4000\"\n[models.smart\n");
+    assert!(refusal.starts_with("backstop.toml:2:"), "{refusal}");
+    assert!(refusal.contains("not TOML"), "{refusal}");
+}
+
+#[test]
+fn refuses_an_address_with_a_password_in_it_without_showing_it() {
+    let text = "[providers.p]\ndialect = \"openai\"\nbase_url = \"https://me:hunter2@host/v1\"\n\
+                [models.a]\ncandidates = [\"p:x\"]\n";
+    let refusal = refusal(text);
+    assert!(refusal.starts_with("backstop.toml:3:12: `providers.p.base_url` should be"));
+    assert!(!refusal.contains("hunter2"));
+}
