@@ -9,8 +9,8 @@
 //! A slot belongs to the thread that polls. Work handed to another task — by `tokio::spawn`, or by
 //! tower's `Buffer` — starts with empty slots, unless [`Captured`] carries them over.
 //!
-//! What can be read: [`deadline`], [`alternatives`], [`attempt`], [`now`], [`fault`]; and the
-//! trail, by [`traced`] from outside and by [`record`] from inside.
+//! What can be read: [`deadline`], [`alternatives`], [`attempt`], [`may_attempt`], [`now`],
+//! [`fault`]; and the trail, by [`traced`] from outside and by [`record`] from inside.
 
 use std::{cell::Cell, marker::PhantomData, mem::ManuallyDrop, thread::LocalKey};
 
@@ -22,6 +22,7 @@ thread_local! {
     static DEADLINE: Cell<Option<Deadline>> = const { Cell::new(None) };
     static ALTERNATIVES: Cell<bool> = const { Cell::new(false) };
     static ATTEMPT: Cell<u32> = const { Cell::new(0) };
+    static BOUND: Cell<u32> = const { Cell::new(0) };
     static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
     static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
 
@@ -108,6 +109,28 @@ pub fn enter_attempt(number: u32) -> Entered<u32> {
     Entered::new(&ATTEMPT, number)
 }
 
+/// Whether the call's bound on attempts leaves room for another one after those on the trail. A
+/// retry asks before it tries again; a fallback, before it goes on to another candidate.
+#[must_use]
+pub fn may_attempt() -> bool {
+    match BOUND.get() {
+        0 => true,
+        _ if OPEN.get() <= 1 => true,
+        bound => with_trail(|trail| trail.attempted()) < bound as usize,
+    }
+}
+
+/// Bounds the attempts of what is called while the guard lives, all candidates together. A wider
+/// bound than one already set changes nothing: what is further in may only tighten it.
+#[inline]
+pub fn enter_bound(attempts: std::num::NonZeroU32) -> Entered<u32> {
+    let tightest = match BOUND.get() {
+        0 => attempts.get(),
+        outer => outer.min(attempts.get()),
+    };
+    Entered::new(&BOUND, tightest)
+}
+
 /// The current instant. Reading the clock is the dearest single thing that most layers do, so a
 /// layer that has just read it shares the reading with what it calls.
 #[inline]
@@ -117,6 +140,14 @@ pub fn now() -> Instant {
         Some(now) => now,
         None => Instant::now(),
     }
+}
+
+/// The reading of the clock that a layer further out shares, where one does: for a layer that can
+/// do without, but takes it where it costs nothing.
+#[inline]
+#[must_use]
+pub fn shared_now() -> Option<Instant> {
+    NOW.get()
 }
 
 /// Shares a reading of the clock with what is called while the guard lives. Only for a guard
@@ -196,7 +227,7 @@ pub fn trail() -> Trail {
 fn with_trail<R>(f: impl FnOnce(&mut Trail) -> R) -> R {
     let mut trail = TRAIL.replace(ManuallyDrop::new(Trail::new()));
     let result = f(&mut trail);
-    OPEN.set(trail.attempts().len() + 1);
+    OPEN.set(trail.recorded() + 1);
     TRAIL.set(trail);
     result
 }
@@ -224,7 +255,9 @@ impl Scope {
     #[inline]
     pub fn enter(&mut self) -> InScope<'_> {
         if let Some(trail) = &mut self.owned {
-            OPEN.set(trail.attempts().len() + 1);
+            // A fault that an earlier call of this thread left behind is none of this one's.
+            FAULT.set(None);
+            OPEN.set(trail.recorded() + 1);
             if !trail.is_empty() {
                 TRAIL.set(ManuallyDrop::new(std::mem::take(trail)));
             }

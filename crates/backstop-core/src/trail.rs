@@ -120,6 +120,13 @@ impl Trail {
         self.omitted
     }
 
+    /// How many attempts were really made: without the candidates that were passed over.
+    #[must_use]
+    pub fn attempted(&self) -> usize {
+        let listed = self.attempts.iter().filter(|attempt| attempt.number > 0);
+        listed.count().saturating_add(self.omitted as usize)
+    }
+
     /// Whether nothing failed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -153,6 +160,11 @@ impl Trail {
             .iter()
             .filter_map(|attempt| attempt.fault.retry_after())
             .min()
+    }
+
+    /// How many attempts were recorded, listed or not.
+    pub(crate) fn recorded(&self) -> usize {
+        self.attempts.len() + self.omitted as usize
     }
 
     /// Adds one attempt.

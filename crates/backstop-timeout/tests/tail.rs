@@ -58,7 +58,7 @@ where
     }));
     (
         feed,
-        Box::pin(service.oneshot(()).await.unwrap().into_body()),
+        Box::pin(service.oneshot(()).await.expect("a response").into_body()),
     )
 }
 
@@ -183,7 +183,7 @@ async fn limit_of(request: Request<()>, configured: TimeoutLayer) -> Option<Dura
             let deadline = backstop_core::context::deadline();
             Ok::<_, BoxError>(deadline.map(|deadline| deadline.remaining(Instant::now())))
         }));
-    service.oneshot(request).await.unwrap()
+    service.oneshot(request).await.expect("a response")
 }
 
 #[tokio::test(start_paused = true)]
