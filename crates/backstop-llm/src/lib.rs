@@ -1,1 +1,39 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc(test(
+    no_crate_inject,
+    attr(deny(warnings), allow(dead_code, unused_variables))
+))]
+
+pub mod abilities;
+pub mod dialect;
+pub mod object;
+pub mod plan;
+pub mod sse;
+
+mod classify;
+mod error;
+mod json;
+mod json_write;
+mod request;
+mod response;
+mod secret;
+mod tail;
+
+pub use self::{
+    abilities::{Abilities, Need, Needs, Resumes},
+    classify::ChatClassifier,
+    dialect::{Dialect, UnknownDialect},
+    error::{Error, sanitise},
+    json::Json,
+    request::{
+        Audio, Chat, ChatRequest, Citation, Document, Function, Image, Message, Original, Part,
+        Reasoning, ReasoningMode, ResponseFormat, Resume, Role, Sampling, Signature, Source,
+        Thinking, Tool, ToolCall, ToolChoice, ToolResult, text_of,
+    },
+    response::{
+        ChatBody, ChatResponse, ChatStream, Choice, Chunk, Collector, Completion, Event,
+        FinishReason, Raw, Usage,
+    },
+    secret::Secret,
+};

@@ -1,0 +1,172 @@
+//! What a request needs, read off it.
+
+use super::{Need, Needs};
+use crate::{
+    Chat, Dialect, Message, Part, ReasoningMode, ResponseFormat, Role, Signature, Tool, ToolChoice,
+};
+
+/// What a request needs of a candidate of dialect `target` beyond text.
+///
+/// What asks for the ordinary is no need: a penalty of zero, one answer, no log probabilities.
+#[must_use]
+pub fn needs(chat: &Chat, target: Dialect) -> Needs {
+    let mut needs = Needs::NONE;
+    let mut need = |is: bool, what: Need| {
+        if is {
+            needs = needs.with(what);
+        }
+    };
+    for message in &chat.messages {
+        need(
+            matches!(message.role, Role::System | Role::Developer),
+            Need::System,
+        );
+        for part in &message.content {
+            part_needs(part, target, &mut need);
+        }
+    }
+    need(is_prefilled(chat), Need::Prefill);
+    for tool in &chat.tools {
+        match tool {
+            Tool::Function(_) => need(true, Need::Tools),
+            Tool::Native { dialect, .. } => need(*dialect != target, Need::Native),
+        }
+    }
+    let forced = matches!(
+        chat.tool_choice,
+        Some(ToolChoice::Required | ToolChoice::Named(_))
+    );
+    need(forced, Need::ForcedTools);
+    let single = chat.parallel_tool_calls == Some(false) && !chat.tools.is_empty();
+    need(single, Need::SingleToolCalls);
+    match &chat.format {
+        ResponseFormat::Text => {}
+        ResponseFormat::Json => need(true, Need::JsonMode),
+        ResponseFormat::Schema { .. } => need(true, Need::JsonSchema),
+    }
+    let sampling = &chat.sampling;
+    need(sampling.temperature.is_some(), Need::Temperature);
+    need(sampling.top_p.is_some_and(|p| p != 1.0), Need::TopP);
+    need(sampling.top_k.is_some(), Need::TopK);
+    let penalised = |penalty: Option<f64>| penalty.is_some_and(|p| p != 0.0);
+    need(penalised(sampling.presence_penalty), Need::Penalties);
+    need(penalised(sampling.frequency_penalty), Need::Penalties);
+    need(sampling.seed.is_some(), Need::Seed);
+    need(sampling.n.is_some_and(|n| n > 1), Need::Choices);
+    need(sampling.logprobs == Some(true), Need::Logprobs);
+    need(!chat.stop.is_empty(), Need::Stop);
+    let thinks = chat.reasoning.as_ref().is_some_and(|reasoning| {
+        reasoning.mode != Some(ReasoningMode::Disabled)
+            && reasoning.effort.as_deref() != Some("none")
+            && (reasoning.mode.is_some()
+                || reasoning.effort.is_some()
+                || reasoning.budget.is_some())
+    });
+    need(thinks, Need::Reasoning);
+    let foreign = chat.extra_dialect.is_some_and(|own| own != target);
+    let lost = |name: &str| !INDIFFERENT.contains(&name);
+    need(
+        foreign && chat.extra.iter().any(|(name, _)| lost(name)),
+        Need::Fields,
+    );
+    needs
+}
+
+/// Fields of one dialect that do not bear on the answer: what is stored where, how it is billed,
+/// what is cached. A candidate of another dialect may answer without them.
+const INDIFFERENT: [&str; 16] = [
+    "betas",
+    "container",
+    "cache_control",
+    "client_metadata",
+    "include",
+    "labels",
+    "metadata",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "stream_options",
+    "inference_geo",
+    "background",
+];
+
+fn part_needs(part: &Part, target: Dialect, need: &mut impl FnMut(bool, Need)) {
+    match part {
+        Part::Audio(_) => need(true, Need::Audio),
+        Part::Document(_) => need(true, Need::Documents),
+        Part::Image(_) => need(true, Need::Images),
+        Part::Native { dialect, .. } => need(*dialect != target, Need::Native),
+        Part::ToolCall(_) => need(true, Need::Tools),
+        Part::ToolResult(result) => {
+            need(true, Need::Tools);
+            for part in &result.content {
+                part_needs(part, target, need);
+            }
+        }
+        Part::Refusal(_) | Part::Text { .. } | Part::Thinking(_) => {}
+    }
+}
+
+/// Whether the conversation ends with a message of the assistant's that the model is to go on
+/// with. Only Anthropic's dialect means that by it; elsewhere such a message is history.
+fn is_prefilled(chat: &Chat) -> bool {
+    let last = chat.messages.last().map(|message| message.role);
+    let means_it = chat.continue_final_message || chat.extra_dialect == Some(Dialect::Anthropic);
+    means_it && last == Some(Role::Assistant)
+}
+
+/// Roughly how many tokens a request has: at least so many, most likely more.
+///
+/// A token is taken to be four bytes of text, which is about right for English and too few tokens
+/// for most other languages; each message costs four more, each picture 800, each page-bearing
+/// document one for every 60 bytes of base64, sound one for every 1,000. It is meant to tell a
+/// request that can't fit from one that may, without any model's vocabulary.
+#[must_use]
+pub fn estimate_tokens(chat: &Chat) -> u64 {
+    let messages: usize = chat.messages.iter().map(message_tokens).sum();
+    let tools: usize = chat.tools.iter().map(tool_tokens).sum();
+    (messages + tools) as u64
+}
+
+const BYTES: usize = 4;
+
+fn message_tokens(message: &Message) -> usize {
+    4 + message.content.iter().map(part_tokens).sum::<usize>()
+}
+
+fn part_tokens(part: &Part) -> usize {
+    use crate::Source;
+    let opaque = |signature: &Option<Signature>| {
+        signature
+            .as_ref()
+            .map_or(0, |s| s.value.len() / (2 * BYTES))
+    };
+    match part {
+        Part::Audio(audio) => audio.data.len() / 1000,
+        Part::Document(document) => match &document.source {
+            Source::Base64 { data, .. } => data.len() / 60,
+            Source::Text(text) => text.len() / BYTES,
+            Source::Url(_) => 0,
+        },
+        Part::Image(_) => 800,
+        Part::Native { json, .. } => json.get().len() / (2 * BYTES),
+        Part::Refusal(text) | Part::Text { text, .. } => text.len() / BYTES,
+        Part::Thinking(thinking) => thinking.text.len() / BYTES + opaque(&thinking.redacted),
+        Part::ToolCall(call) => (call.name.len() + call.arguments.len()) / BYTES,
+        Part::ToolResult(result) => result.content.iter().map(part_tokens).sum(),
+    }
+}
+
+fn tool_tokens(tool: &Tool) -> usize {
+    match tool {
+        Tool::Function(function) => {
+            let schema = function.schema.as_ref().map_or(0, |json| json.get().len());
+            let description = function.description.as_ref().map_or(0, String::len);
+            (function.name.len() + description + schema) / BYTES
+        }
+        Tool::Native { json, .. } => json.get().len() / BYTES,
+    }
+}

@@ -1,0 +1,187 @@
+//! What a candidate is asked, where that differs from what the caller asked.
+
+use std::borrow::Cow;
+
+use backstop_core::{Fault, FaultKind};
+
+use crate::{
+    Abilities, Chat, ChatRequest, Dialect, Error, Message, Need, Needs, Part, ResponseFormat,
+    Resumes, Role, abilities,
+};
+
+/// What a candidate is asked, where that differs from what the caller asked: its model's name, a
+/// system prompt of its own, what may be lost, an answer to go on with.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The model to ask, instead of the caller's.
+    pub model: Option<String>,
+    /// The system prompt, instead of the caller's.
+    pub system: Option<String>,
+    /// Messages to be added at the end, for the model to go on with an answer.
+    pub append: Vec<Message>,
+    /// Whether the server must be told to go on with the last message.
+    pub continue_final_message: bool,
+    /// The limit of tokens, instead of the caller's.
+    pub max_tokens: Option<u64>,
+    /// What is left out, by the operator's leave.
+    pub lost: Needs,
+    /// How many tokens an answer of this model may have: for dialects that insist on a limit.
+    pub max_output: Option<u64>,
+}
+
+impl Plan {
+    /// What is left of a request when this dialect's candidate takes it, and what is added.
+    ///
+    /// # Errors
+    ///
+    /// The candidate can't do what is asked (`Refused`, with the reason), or not at this length
+    /// (`TooLarge`).
+    pub fn new(
+        request: &ChatRequest,
+        dialect: Dialect,
+        abilities: &Abilities,
+        allow_loss: Needs,
+    ) -> Result<Self, Error> {
+        let chat = request.chat();
+        let mut can = abilities.can;
+        let limit = f64::from(abilities.max_temperature) / 100.0;
+        if chat.sampling.temperature.is_some_and(|t| t > limit) {
+            can = can.without(Need::Temperature);
+        }
+        let lacks = abilities::needs(chat, dialect).minus(can);
+        if let Some(need) = lacks.minus(allow_loss).iter().next() {
+            return Err(Error::refused(need.reason()));
+        }
+        if let Some(window) = abilities.context_window {
+            let tokens = abilities::estimate_tokens(chat);
+            if tokens > window {
+                let fault = Fault::new(FaultKind::TooLarge).because("does not fit the context");
+                let message =
+                    format!("the request has about {tokens} tokens and the model takes {window}");
+                return Err(Error::new(fault, message).with_code("context_length_exceeded"));
+            }
+        }
+        let mut plan = Self {
+            lost: lacks,
+            max_output: abilities.max_output,
+            ..Self::default()
+        };
+        if let Some(resume) = request.resume() {
+            plan.max_tokens = resume.max_tokens;
+            let partial = resume.partial.trim_end();
+            match abilities.resumes {
+                Resumes::Never => return Err(Error::refused("does not continue answers")),
+                Resumes::Prefill => plan.append = vec![Message::text(Role::Assistant, partial)],
+                Resumes::ContinueFinalMessage => {
+                    plan.append = vec![Message::text(Role::Assistant, &resume.partial)];
+                    plan.continue_final_message = true;
+                }
+                Resumes::Instruction => {
+                    plan.append = vec![
+                        Message::text(Role::Assistant, partial),
+                        Message::text(Role::User, INSTRUCTION),
+                    ];
+                }
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Whether the caller's own bytes can be sent, changed in a few fields at the top only.
+    #[must_use]
+    pub fn keeps_original(&self) -> bool {
+        self.lost.is_empty()
+    }
+
+    /// The request as the candidate is asked it, in shared words.
+    #[must_use]
+    pub fn chat<'a>(&self, request: &'a ChatRequest) -> Cow<'a, Chat> {
+        let mut chat = Cow::Borrowed(request.chat());
+        if let Some(model) = &self.model {
+            if *model != chat.model {
+                chat.to_mut().model.clone_from(model);
+            }
+        }
+        if let Some(max_tokens) = self.max_tokens {
+            chat.to_mut().max_tokens = Some(max_tokens);
+        }
+        if let Some(system) = &self.system {
+            let chat = chat.to_mut();
+            chat.messages
+                .retain(|message| !matches!(message.role, Role::System | Role::Developer));
+            chat.messages.insert(0, Message::text(Role::System, system));
+        }
+        if !self.append.is_empty() {
+            let chat = chat.to_mut();
+            chat.messages.extend(self.append.iter().cloned());
+            chat.continue_final_message |= self.continue_final_message;
+        }
+        if !self.lost.is_empty() {
+            lose(chat.to_mut(), self.lost);
+        }
+        chat
+    }
+}
+
+/// What a model is told that can't simply go on with a message.
+const INSTRUCTION: &str = "Your last message was cut off. Go on from exactly where it ends, in \
+    the same language and format. Write only what comes next: no repetition of what is already \
+    there, no introduction, no comment on the interruption.";
+
+/// Leaves out what the candidate lacks.
+fn lose(chat: &mut Chat, lost: Needs) {
+    for need in lost.iter() {
+        let sampling = &mut chat.sampling;
+        match need {
+            Need::Audio => parts(chat, |part| !matches!(part, Part::Audio(_))),
+            Need::Choices => sampling.n = None,
+            Need::Documents => parts(chat, |part| !matches!(part, Part::Document(_))),
+            // Each dialect writes its own unknown fields and parts only, so these fall away.
+            Need::Fields | Need::Native => {}
+            Need::ForcedTools => chat.tool_choice = None,
+            Need::Images => parts(chat, |part| !matches!(part, Part::Image(_))),
+            Need::JsonMode | Need::JsonSchema => chat.format = ResponseFormat::Text,
+            Need::Logprobs => {
+                sampling.logprobs = None;
+                sampling.top_logprobs = None;
+            }
+            Need::Penalties => {
+                sampling.presence_penalty = None;
+                sampling.frequency_penalty = None;
+            }
+            // The begun message stays as history.
+            Need::Prefill => chat.continue_final_message = false,
+            Need::Reasoning => chat.reasoning = None,
+            Need::Seed => sampling.seed = None,
+            Need::SingleToolCalls => chat.parallel_tool_calls = None,
+            Need::Stop => chat.stop.clear(),
+            Need::System => chat
+                .messages
+                .retain(|m| !matches!(m.role, Role::System | Role::Developer)),
+            Need::Temperature => sampling.temperature = None,
+            Need::Tools => {
+                chat.tools.clear();
+                chat.tool_choice = None;
+                parts(chat, |part| {
+                    !matches!(part, Part::ToolCall(_) | Part::ToolResult(_))
+                });
+            }
+            Need::TopK => sampling.top_k = None,
+            Need::TopP => sampling.top_p = None,
+        }
+    }
+}
+
+/// Keeps the parts of all messages that `keep` says, and no message that is then empty.
+fn parts(chat: &mut Chat, keep: impl Fn(&Part) -> bool) {
+    for message in &mut chat.messages {
+        message.content.retain(&keep);
+        for part in &mut message.content {
+            if let Part::ToolResult(result) = part {
+                result.content.retain(&keep);
+            }
+        }
+    }
+    chat.messages.retain(|message| !message.content.is_empty());
+}

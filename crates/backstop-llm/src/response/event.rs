@@ -1,0 +1,156 @@
+//! A streamed answer, piece by piece.
+
+use bytes::Bytes;
+
+use super::{FinishReason, Usage};
+use crate::{Citation, Dialect, Signature};
+
+/// What one piece of a streamed answer means, in words that all dialects share.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A source was named.
+    Citation {
+        /// Of which answer.
+        choice: u32,
+        /// The source.
+        citation: Citation,
+    },
+    /// The end marker came: the answer is whole. Nothing follows.
+    End,
+    /// An answer ended.
+    Finish {
+        /// Which one.
+        choice: u32,
+        /// Why.
+        reason: FinishReason,
+        /// The stop text that it came to.
+        stop_sequence: Option<String>,
+    },
+    /// A sign of life, which is no content.
+    Ping,
+    /// Part of a thought that only the provider can read.
+    RedactedThinking {
+        /// Of which answer.
+        choice: u32,
+        /// The whole encrypted thought.
+        data: Signature,
+    },
+    /// Part of a refusal.
+    Refusal {
+        /// Of which answer.
+        choice: u32,
+        /// What is added.
+        delta: String,
+    },
+    /// What proves the last thought, or, where `tool` says so, a tool call.
+    Signature {
+        /// Of which answer.
+        choice: u32,
+        /// The tool call that it belongs to.
+        tool: Option<u32>,
+        /// The proof.
+        signature: Signature,
+    },
+    /// The answer begins.
+    Start {
+        /// The provider's id for it.
+        id: String,
+        /// The model that answers.
+        model: String,
+        /// When, in seconds since 1970, where the provider says so.
+        created: Option<u64>,
+    },
+    /// Part of the text.
+    Text {
+        /// Of which answer.
+        choice: u32,
+        /// What is added.
+        delta: String,
+    },
+    /// Part of a thought.
+    Thinking {
+        /// Of which answer.
+        choice: u32,
+        /// What is added.
+        delta: String,
+    },
+    /// Part of the arguments of a tool call.
+    ToolArguments {
+        /// Of which answer.
+        choice: u32,
+        /// Of which call.
+        index: u32,
+        /// What is added.
+        delta: String,
+    },
+    /// A tool call begins.
+    ToolCall {
+        /// Of which answer.
+        choice: u32,
+        /// Which call of this answer, from 0 on.
+        index: u32,
+        /// What the result will name.
+        id: String,
+        /// Which tool.
+        name: String,
+    },
+    /// What it has cost up to now; each one replaces the one before.
+    Usage(Usage),
+}
+
+impl Event {
+    /// Whether the caller would see it: the first of these is the commit point.
+    #[must_use]
+    pub fn is_content(&self) -> bool {
+        match self {
+            Self::Text { delta, .. }
+            | Self::Thinking { delta, .. }
+            | Self::Refusal { delta, .. } => !delta.is_empty(),
+            Self::ToolCall { .. }
+            | Self::ToolArguments { .. }
+            | Self::RedactedThinking { .. }
+            | Self::Citation { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// One piece of a streamed answer: what it means, and the bytes it came in.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Chunk {
+    /// The event as the provider sent it, framing included, for a caller of the same dialect.
+    pub raw: Option<Raw>,
+    /// What it means; empty for what only the same dialect knows.
+    pub events: Vec<Event>,
+}
+
+impl Chunk {
+    /// A chunk that no provider sent.
+    #[must_use]
+    pub const fn new(events: Vec<Event>) -> Self {
+        Self { raw: None, events }
+    }
+
+    /// Whether there is content in it.
+    #[must_use]
+    pub fn is_content(&self) -> bool {
+        self.events.iter().any(Event::is_content)
+    }
+
+    /// Whether it ends the stream.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        self.events.contains(&Event::End)
+    }
+}
+
+/// Bytes as a provider sent them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Raw {
+    /// The dialect they are in.
+    pub dialect: Dialect,
+    /// The bytes.
+    pub bytes: Bytes,
+}
