@@ -194,8 +194,15 @@ struct Inner {
 
 impl Exhausted {
     /// Every candidate on `trail` failed, the last one with `last`, classified as `fault`.
+    ///
+    /// Where `last` is an `Exhausted` itself, because the last candidate was a fallback of its
+    /// own, its last error is taken over: the trail has all of it already.
     #[must_use]
     pub fn new(trail: Trail, fault: Fault, last: BoxError) -> Self {
+        let last = match last.downcast::<Self>() {
+            Ok(nested) => nested.inner.last,
+            Err(last) => last,
+        };
         Self {
             inner: Box::new(Inner { trail, fault, last }),
         }

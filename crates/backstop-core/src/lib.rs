@@ -13,6 +13,7 @@ mod classify;
 mod deadline;
 mod error;
 mod fault;
+mod gate;
 #[cfg(feature = "grpc")]
 mod grpc;
 #[cfg(feature = "http")]
@@ -31,8 +32,9 @@ pub use self::{
     deadline::Deadline,
     error::{BoxError, Elapsed, Exhausted, Limit, Open},
     fault::{Fault, FaultKind, FaultKinds},
+    gate::Gate,
     retry_after::RetryHint,
-    served_by::ServedBy,
+    served_by::{ServedBy, Stamp},
     tail::{AtOnce, Completes, End, Tail, UntilEnd, Watch},
     trail::{Attempt, Name, Trail},
 };

@@ -35,6 +35,20 @@ impl ServedBy {
             trail: Trail::new(),
         }
     }
+
+    /// The same stamp, on an answer to a request for `name`.
+    #[must_use]
+    pub fn requested(mut self, name: Name) -> Self {
+        self.requested = Some(name);
+        self
+    }
+
+    /// The same stamp, on a lesser answer.
+    #[must_use]
+    pub const fn degraded(mut self) -> Self {
+        self.degraded = true;
+        self
+    }
 }
 
 impl fmt::Display for ServedBy {
@@ -44,5 +58,73 @@ impl fmt::Display for ServedBy {
             write!(f, ", {name}")?;
         }
         Ok(())
+    }
+}
+
+/// A response or an error with a place for the stamp that says who it came from.
+///
+/// It is implemented for `http::Response` (feature `http`) and `tonic::Response` (feature `grpc`),
+/// which keep the stamp in their extensions. A type of one's own has a field for it:
+///
+/// ```
+/// use backstop_core::{ServedBy, Stamp};
+///
+/// struct Answer {
+///     text: String,
+///     served_by: Option<ServedBy>,
+/// }
+///
+/// impl Stamp for Answer {
+///     fn served_by(&self) -> Option<&ServedBy> {
+///         self.served_by.as_ref()
+///     }
+///
+///     fn served_by_mut(&mut self) -> Option<&mut ServedBy> {
+///         self.served_by.as_mut()
+///     }
+///
+///     fn stamp(&mut self, stamp: ServedBy) {
+///         self.served_by = Some(stamp);
+///     }
+/// }
+/// ```
+pub trait Stamp {
+    /// The stamp, where there is one.
+    fn served_by(&self) -> Option<&ServedBy>;
+
+    /// The stamp, to be added to.
+    fn served_by_mut(&mut self) -> Option<&mut ServedBy>;
+
+    /// Puts the stamp in its place, over one that is there.
+    fn stamp(&mut self, stamp: ServedBy);
+}
+
+#[cfg(feature = "http")]
+impl<B> Stamp for ::http::Response<B> {
+    fn served_by(&self) -> Option<&ServedBy> {
+        self.extensions().get()
+    }
+
+    fn served_by_mut(&mut self) -> Option<&mut ServedBy> {
+        self.extensions_mut().get_mut()
+    }
+
+    fn stamp(&mut self, stamp: ServedBy) {
+        self.extensions_mut().insert(stamp);
+    }
+}
+
+#[cfg(feature = "grpc")]
+impl<T> Stamp for tonic::Response<T> {
+    fn served_by(&self) -> Option<&ServedBy> {
+        self.extensions().get()
+    }
+
+    fn served_by_mut(&mut self) -> Option<&mut ServedBy> {
+        self.extensions_mut().get_mut()
+    }
+
+    fn stamp(&mut self, stamp: ServedBy) {
+        self.extensions_mut().insert(stamp);
     }
 }
