@@ -295,7 +295,7 @@ impl Fault {
     ///
     /// When there is none of this name; the error lists those that there are.
     pub fn preset(name: &str) -> Result<Self, InvalidFault> {
-        crate::control::preset(name)
+        crate::spec::preset(name)
     }
 
     pub(crate) fn name(&self) -> &str {

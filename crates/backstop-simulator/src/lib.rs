@@ -8,6 +8,7 @@
 mod answer;
 mod ask;
 mod body;
+mod builder;
 mod control;
 mod dialect;
 mod fault;
@@ -16,19 +17,22 @@ mod ids;
 mod log;
 mod pace;
 mod problem;
+mod respond;
 mod schema;
 mod script;
 mod server;
 mod simulator;
+mod spec;
 mod turn;
 
 pub use self::{
     ask::{Ask, Continuation, Format, Tool, ToolChoice},
+    builder::Builder,
     dialect::{Dialect, UnknownDialect},
     fault::{Fault, InvalidFault},
     log::{Call, Outcome},
     pace::Pace,
     script::{Reply, Stop, ToolCall},
-    simulator::{Builder, Simulator},
+    simulator::Simulator,
     turn::Prefill,
 };

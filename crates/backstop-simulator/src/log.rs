@@ -217,7 +217,7 @@ impl Drop for Ticket {
 }
 
 /// Blots out the headers that hold a key.
-pub(crate) fn redact_headers(headers: &mut HeaderMap) {
+pub(crate) fn redact_headers(mut headers: HeaderMap) -> HeaderMap {
     const SECRET: [&str; 6] = [
         "authorization",
         "api-key",
@@ -231,6 +231,7 @@ pub(crate) fn redact_headers(headers: &mut HeaderMap) {
             *value = HeaderValue::from_static("[redacted]");
         }
     }
+    headers
 }
 
 /// A path and query without the value of Gemini's `key`.

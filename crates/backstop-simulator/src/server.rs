@@ -1,6 +1,6 @@
 //! Listens, and serves each connection so that it can be ended in every way.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -93,9 +93,4 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     if line.is_reset() {
         let _ = connection.into_parts().io.into_inner().set_zero_linger();
     }
-}
-
-/// A future that never comes to anything.
-pub(crate) async fn forever() -> Infallible {
-    std::future::pending().await
 }

@@ -1,18 +1,20 @@
 //! What differs from one provider's API to another's.
 
 mod anthropic;
-mod chat;
+mod fields;
 mod gemini;
 mod openai;
-mod responses;
+mod route;
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use serde_json::Value;
 
-use crate::{ask::Ask, problem::Problem, turn::Turn};
+use self::fields::{bearer, header};
+pub(crate) use self::route::{Framing, Route};
+use crate::{ids, problem::Problem, turn::Prefill};
 
 /// The API that a stand-in speaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,34 +26,6 @@ pub enum Dialect {
     Gemini,
     /// OpenAI's Chat Completions and Responses, as most other servers speak it too.
     OpenAi,
-}
-
-/// What a path asks for.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Route {
-    Chat {
-        deployment: Option<String>,
-    },
-    Responses,
-    Messages,
-    Generate {
-        model: String,
-        framing: Option<Framing>,
-    },
-    CountTokens {
-        model: Option<String>,
-    },
-    Models,
-    Model(String),
-}
-
-/// How Gemini frames a stream.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Framing {
-    /// Server-sent events (`alt=sse`).
-    Events,
-    /// One JSON array, element by element.
-    Array,
 }
 
 /// A streamed reply.
@@ -80,6 +54,20 @@ pub(crate) struct Stamp {
     pub(crate) request_id: String,
     /// Now, in seconds since 1970.
     pub(crate) created: u64,
+}
+
+// ===== impl Failure =====
+
+impl Failure {
+    fn new(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let content_type = (CONTENT_TYPE, HeaderValue::from_static(content_type));
+        Self {
+            status,
+            headers: HeaderMap::from_iter([content_type]),
+            body: body.into(),
+        }
+    }
 }
 
 // ===== impl Dialect =====
@@ -125,12 +113,18 @@ impl Dialect {
         }
     }
 
-    /// Words an error. The model is the one that was asked for, as far as it is known.
-    pub(crate) fn failure(self, problem: &Problem, model: &str, stamp: &Stamp) -> Failure {
+    /// Words an error. Route and model are those that were asked for, as far as they are known.
+    pub(crate) fn failure(
+        self,
+        problem: &Problem,
+        route: Option<&Route>,
+        model: &str,
+        stamp: &Stamp,
+    ) -> Failure {
         match self {
             Self::Anthropic => anthropic::failure(problem, model, stamp),
             Self::Gemini => gemini::failure(problem, model),
-            Self::OpenAi => openai::failure(problem, model),
+            Self::OpenAi => openai::failure(problem, route, model),
         }
     }
 
@@ -171,16 +165,16 @@ impl Dialect {
 
     pub(crate) fn new_request_id(self) -> String {
         match self {
-            Self::Anthropic => crate::ids::base58("req_011", 21),
-            Self::Gemini | Self::OpenAi => crate::ids::hex("req_", 32),
+            Self::Anthropic => ids::base58("req_011", 21),
+            Self::Gemini | Self::OpenAi => ids::hex("req_", 32),
         }
     }
 
     /// What this dialect's models do with a trailing assistant message, unless it is said.
-    pub(crate) const fn prefill(self) -> crate::Prefill {
+    pub(crate) const fn prefill(self) -> Prefill {
         match self {
-            Self::Anthropic | Self::Gemini => crate::Prefill::Accept,
-            Self::OpenAi => crate::Prefill::Ignore,
+            Self::Anthropic | Self::Gemini => Prefill::Accept,
+            Self::OpenAi => Prefill::Ignore,
         }
     }
 
@@ -227,146 +221,3 @@ impl fmt::Display for UnknownDialect {
 }
 
 impl std::error::Error for UnknownDialect {}
-
-// ===== impl Route =====
-
-impl Route {
-    /// Reads a request, refusing what the real API refuses.
-    pub(crate) fn read(&self, body: &Value) -> Result<Ask, Problem> {
-        match self {
-            Self::Chat { deployment } => chat::read(body, deployment.as_deref()),
-            Self::Responses => responses::read(body),
-            Self::Messages => anthropic::read(body, anthropic::For::Reply),
-            Self::CountTokens { model: None } => anthropic::read(body, anthropic::For::Count),
-            Self::CountTokens { model: Some(model) } => gemini::read(body, model, false),
-            Self::Generate { model, framing } => gemini::read(body, model, framing.is_some()),
-            Self::Models | Self::Model(_) => Ok(Ask::default()),
-        }
-    }
-
-    /// A plain reply.
-    pub(crate) fn whole(&self, turn: &Turn, stamp: &Stamp) -> Bytes {
-        match self {
-            Self::Responses => responses::whole(turn, stamp),
-            Self::Messages => anthropic::whole(turn),
-            Self::Generate { .. } => gemini::whole(turn),
-            _ => chat::whole(turn, stamp),
-        }
-    }
-
-    /// A streamed reply.
-    pub(crate) fn frames(&self, turn: &Turn, stamp: &Stamp) -> Frames {
-        match self {
-            Self::Responses => responses::frames(turn, stamp),
-            Self::Messages => anthropic::frames(turn),
-            Self::Generate { framing, .. } => {
-                gemini::frames(turn, framing.unwrap_or(Framing::Events))
-            }
-            _ => chat::frames(turn, stamp),
-        }
-    }
-
-    /// The event by which a stream says that it failed.
-    pub(crate) fn error_event(&self) -> Bytes {
-        match self {
-            Self::Responses => responses::error_event(),
-            Self::Messages => anthropic::error_event(),
-            Self::Generate { .. } => gemini::error_event(),
-            _ => chat::error_event(),
-        }
-    }
-
-    /// The problem of that event, for a reply that is no stream.
-    pub(crate) const fn interruption(&self) -> Problem {
-        match self {
-            Self::Messages => Problem::Overloaded,
-            Self::Generate { .. } => Problem::Unavailable,
-            _ => Problem::Server,
-        }
-    }
-
-    pub(crate) const fn stream_type(&self) -> &'static str {
-        match self {
-            Self::Generate {
-                framing: Some(Framing::Array),
-                ..
-            } => "application/json; charset=UTF-8",
-            Self::Generate { .. } => "text/event-stream",
-            _ => "text/event-stream; charset=utf-8",
-        }
-    }
-}
-
-// ===== What the dialects share =====
-
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    header(headers, "authorization")?.strip_prefix("Bearer ")
-}
-
-/// Headers of fixed names and values, and some with values made for the answer.
-fn header_map<const N: usize>(fixed: [(&'static str, &'static str); N]) -> HeaderMap {
-    let fixed = fixed.map(|(name, value)| {
-        (
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        )
-    });
-    HeaderMap::from_iter(fixed)
-}
-
-fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(HeaderName::from_static(name), value);
-    }
-}
-
-/// Whole seconds, rounded up, as `retry-after` has them.
-fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
-}
-
-fn failure(status: u16, content_type: &'static str, body: Bytes) -> Failure {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Failure {
-        status,
-        headers,
-        body,
-    }
-}
-
-/// A JSON string with its quotes and escapes.
-fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
-}
-
-/// A list of strings, or one alone.
-fn strings(value: Option<&Value>) -> Vec<String> {
-    match value {
-        Some(Value::String(one)) => vec![one.clone()],
-        Some(Value::Array(list)) => list
-            .iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn is_true(body: &Value, field: &str) -> bool {
-    body.get(field).and_then(Value::as_bool).unwrap_or(false)
-}
-
-/// A field, unless it is absent or null.
-fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
-    value.get(name).filter(|value| !value.is_null())
-}
-
-fn text_field(value: &Value, name: &str) -> Option<String> {
-    value.get(name)?.as_str().map(str::to_owned)
-}

@@ -1,159 +1,17 @@
-//! OpenAI's Chat Completions.
-
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Frames, Stamp, anthropic::json_pieces, field, is_true, quoted, strings, text_field};
 use crate::{
-    ask::{Ask, Continuation, Format, Message, Role, Tool, ToolChoice, text_of},
+    dialect::{
+        Frames, Stamp,
+        fields::{json_pieces, quoted},
+    },
     ids,
-    problem::Problem,
     script::{Stop, words},
     turn::{Turn, json as to_text},
 };
 
-/// More replies than a caller can want.
-const MOST_CHOICES: u64 = 128;
-
-pub(super) fn read(body: &Value, deployment: Option<&str>) -> Result<Ask, Problem> {
-    let model = text_field(body, "model")
-        .or_else(|| deployment.map(str::to_owned))
-        .filter(|model| !model.is_empty())
-        .ok_or_else(|| Problem::invalid("you must provide a model parameter", "model"))?;
-    let messages = field(body, "messages")
-        .ok_or_else(|| Problem::invalid("Missing required parameter: 'messages'.", "messages"))?
-        .as_array()
-        .ok_or_else(|| {
-            Problem::invalid(
-                "Invalid type for 'messages': expected an array.",
-                "messages",
-            )
-        })?;
-    if messages.is_empty() {
-        return Err(Problem::invalid(
-            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got \
-             an empty array instead.",
-            "messages",
-        ));
-    }
-    let heard = messages
-        .iter()
-        .enumerate()
-        .map(|(index, message)| message_of(index, message));
-    let heard: Vec<Message> = heard.collect::<Result<_, _>>()?;
-    if is_true(body, "continue_final_message") && is_true(body, "add_generation_prompt") {
-        return Err(Problem::invalid(
-            "Cannot set both `continue_final_message` and `add_generation_prompt` to True.",
-            "continue_final_message",
-        ));
-    }
-    let last_goes_on = messages
-        .last()
-        .is_some_and(|last| is_true(last, "prefix") || is_true(last, "partial"));
-    let max_tokens =
-        match field(body, "max_completion_tokens").or_else(|| field(body, "max_tokens")) {
-            Some(max) => Some(max.as_u64().ok_or_else(|| {
-                Problem::invalid(
-                    "Invalid type for 'max_tokens': expected an integer.",
-                    "max_tokens",
-                )
-            })?),
-            None => None,
-        };
-    let mut ask = Ask {
-        model,
-        max_tokens,
-        stream: is_true(body, "stream"),
-        include_usage: body
-            .get("stream_options")
-            .is_some_and(|o| is_true(o, "include_usage")),
-        stops: strings(body.get("stop")),
-        tools: tools(body),
-        tool_choice: tool_choice(body),
-        format: format(body),
-        choices: body
-            .get("n")
-            .and_then(Value::as_u64)
-            .unwrap_or(1)
-            .clamp(1, MOST_CHOICES) as usize,
-        ..Ask::default()
-    };
-    ask.hear(heard);
-    if last_goes_on || is_true(body, "continue_final_message") {
-        ask.continuation = Continuation::Flag;
-    }
-    Ok(ask)
-}
-
-fn message_of(index: usize, message: &Value) -> Result<Message, Problem> {
-    let role = match message.get("role").and_then(Value::as_str) {
-        Some("system" | "developer") => Role::System,
-        Some("user" | "tool" | "function") => Role::User,
-        Some("assistant") => Role::Assistant,
-        Some(other) => {
-            return Err(Problem::invalid(
-                format!(
-                    "Invalid value: '{other}'. Supported values are: 'system', 'assistant', \
-                     'user', 'function', 'tool', and 'developer'."
-                ),
-                "messages",
-            ));
-        }
-        None => {
-            return Err(Problem::invalid(
-                format!("Missing required parameter: 'messages[{index}].role'."),
-                "messages",
-            ));
-        }
-    };
-    let text = message.get("content").map(text_of).unwrap_or_default();
-    Ok(Message { role, text })
-}
-
-fn tools(body: &Value) -> Vec<Tool> {
-    let tools = body
-        .get("tools")
-        .and_then(Value::as_array)
-        .map_or(&[][..], Vec::as_slice);
-    let named = tools.iter().filter_map(|tool| {
-        let function = tool.get("function")?;
-        let schema = function.get("parameters").cloned().unwrap_or(Value::Null);
-        Some(Tool {
-            name: text_field(function, "name")?,
-            schema,
-        })
-    });
-    named.collect()
-}
-
-fn tool_choice(body: &Value) -> ToolChoice {
-    match body.get("tool_choice") {
-        Some(Value::String(choice)) if choice == "required" => ToolChoice::Required,
-        Some(Value::String(choice)) if choice == "none" => ToolChoice::None,
-        Some(choice) => choice
-            .pointer("/function/name")
-            .and_then(Value::as_str)
-            .map_or(ToolChoice::Auto, |name| ToolChoice::Named(name.to_owned())),
-        None => ToolChoice::Auto,
-    }
-}
-
-fn format(body: &Value) -> Format {
-    let Some(format) = body.get("response_format") else {
-        return Format::Text;
-    };
-    match format.get("type").and_then(Value::as_str) {
-        Some("json_object") => Format::Json,
-        Some("json_schema") => format
-            .pointer("/json_schema/schema")
-            .map_or(Format::Json, |schema| Format::Schema(schema.clone())),
-        _ => Format::Text,
-    }
-}
-
-// ===== Replies =====
-
-pub(super) fn whole(turn: &Turn, stamp: &Stamp) -> Bytes {
+pub(in crate::dialect) fn whole(turn: &Turn, stamp: &Stamp) -> Bytes {
     let reply = &turn.reply;
     let choices = (0..turn.ask.choices).map(|index| {
         let content = if reply.text.is_empty() && !reply.tool_calls.is_empty() {
@@ -233,7 +91,7 @@ fn tool_id() -> String {
 
 // ===== Streams =====
 
-pub(super) fn frames(turn: &Turn, stamp: &Stamp) -> Frames {
+pub(in crate::dialect) fn frames(turn: &Turn, stamp: &Stamp) -> Frames {
     let writer = Writer::new(turn, stamp);
     let mut frames = Frames::default();
     for index in 0..turn.ask.choices {
@@ -337,7 +195,7 @@ impl Writer {
 }
 
 /// The error that ends a stream, after which no `[DONE]` comes.
-pub(super) fn error_event() -> Bytes {
+pub(in crate::dialect) fn error_event() -> Bytes {
     Bytes::from_static(
         b"data: {\"error\":{\"message\":\"The server had an error while processing your request. \
           Sorry about that!\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n",

@@ -1,48 +1,18 @@
-//! What OpenAI's Chat Completions and Responses share: paths, headers, errors, models.
+use serde_json::json;
 
-use http::{HeaderMap, Method};
-use serde_json::{Value, json};
+use crate::{
+    dialect::{
+        Failure, Route,
+        fields::{insert, whole_seconds},
+    },
+    problem::Problem,
+};
 
-use super::{Failure, Route, Stamp, header_map, insert};
-use crate::problem::Problem;
-
-/// Servers that speak OpenAI's dialect put it under all sorts of prefixes, so that only the end of
-/// the path counts. Azure's names the model.
-pub(super) fn route(method: &Method, path: &str) -> Option<Route> {
-    match *method {
-        Method::POST => {
-            if let Some(prefix) = path.strip_suffix("/chat/completions") {
-                let deployment = prefix
-                    .split_once("/deployments/")
-                    .map(|(_, name)| name.to_owned());
-                return Some(Route::Chat { deployment });
-            }
-            path.ends_with("/responses").then_some(Route::Responses)
-        }
-        Method::GET if path.ends_with("/models") => Some(Route::Models),
-        Method::GET => path
-            .split_once("/models/")
-            .map(|(_, id)| Route::Model(id.to_owned())),
-        _ => None,
-    }
-}
-
-pub(super) fn headers(stamp: &Stamp) -> HeaderMap {
-    let mut headers = header_map([
-        ("openai-processing-ms", "5"),
-        ("openai-version", "2020-10-01"),
-        ("x-ratelimit-limit-requests", "10000"),
-        ("x-ratelimit-limit-tokens", "200000"),
-        ("x-ratelimit-remaining-requests", "9999"),
-        ("x-ratelimit-remaining-tokens", "199883"),
-        ("x-ratelimit-reset-requests", "6ms"),
-        ("x-ratelimit-reset-tokens", "34ms"),
-    ]);
-    insert(&mut headers, "x-request-id", &stamp.request_id);
-    headers
-}
-
-pub(super) fn failure(problem: &Problem, model: &str) -> Failure {
+pub(in crate::dialect) fn failure(
+    problem: &Problem,
+    route: Option<&Route>,
+    model: &str,
+) -> Failure {
     const INVALID: &str = "invalid_request_error";
     let (status, kind, code, message): (u16, &str, Option<&str>, String) = match problem {
         Problem::Invalid { message, .. } => (400, INVALID, None, message.clone()),
@@ -67,6 +37,12 @@ pub(super) fn failure(problem: &Problem, model: &str) -> Failure {
             INVALID,
             None,
             "You are not allowed to sample from this model".into(),
+        ),
+        Problem::NoSuchModel if route == Some(&Route::Responses) => (
+            400,
+            INVALID,
+            Some("model_not_found"),
+            format!("The requested model '{model}' does not exist."),
         ),
         Problem::NoSuchModel => (
             404,
@@ -146,22 +122,24 @@ pub(super) fn failure(problem: &Problem, model: &str) -> Failure {
     };
     let param = match problem {
         Problem::Invalid { param, .. } => *param,
+        Problem::ContextLength if route == Some(&Route::Responses) => Some("input"),
         Problem::ContextLength => Some("messages"),
+        Problem::NoSuchModel if route == Some(&Route::Responses) => Some("model"),
         _ => None,
     };
     let body = json!({
         "error": { "message": message, "type": kind, "param": param, "code": code },
     });
-    let mut failure = super::failure(
+    let mut failure = Failure::new(
         status,
         "application/json; charset=utf-8",
-        format!("{body:#}\n").into(),
+        format!("{body:#}\n"),
     );
     if let Problem::RateLimited(wait) = problem {
         insert(
             &mut failure.headers,
             "retry-after",
-            &super::whole_seconds(*wait).to_string(),
+            &whole_seconds(*wait).to_string(),
         );
         insert(
             &mut failure.headers,
@@ -170,13 +148,4 @@ pub(super) fn failure(problem: &Problem, model: &str) -> Failure {
         );
     }
     failure
-}
-
-pub(super) fn models(models: &[String], stamp: &Stamp) -> Value {
-    let data: Vec<Value> = models.iter().map(|id| model(id, stamp)).collect();
-    json!({ "object": "list", "data": data })
-}
-
-pub(super) fn model(id: &str, stamp: &Stamp) -> Value {
-    json!({ "id": id, "object": "model", "created": stamp.created, "owned_by": "system" })
 }
