@@ -34,7 +34,7 @@ pub use self::{
     fault::{Fault, FaultKind, FaultKinds},
     gate::Gate,
     retry_after::RetryHint,
-    served_by::{ServedBy, Stamp},
+    served_by::{ServedBy, Stamp, StampedError},
     tail::{AtOnce, Completes, End, Tail, UntilEnd, Watch},
     trail::{Attempt, Name, Trail},
 };

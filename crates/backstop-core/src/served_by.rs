@@ -1,8 +1,8 @@
 //! Who really answered.
 
-use std::fmt;
+use std::{error::Error, fmt};
 
-use crate::{Name, Trail};
+use crate::{BoxError, Name, Trail};
 
 /// Who really answered a call.
 ///
@@ -97,6 +97,65 @@ pub trait Stamp {
 
     /// Puts the stamp in its place, over one that is there.
     fn stamp(&mut self, stamp: ServedBy);
+}
+
+/// What a [`BoxError`] becomes when it is stamped: the error, and who it came from.
+#[derive(Debug)]
+pub struct StampedError {
+    served_by: ServedBy,
+    error: BoxError,
+}
+
+impl StampedError {
+    /// Who the error came from.
+    #[must_use]
+    pub const fn served_by(&self) -> &ServedBy {
+        &self.served_by
+    }
+
+    /// The error itself.
+    #[must_use]
+    pub fn into_inner(self) -> BoxError {
+        self.error
+    }
+}
+
+impl fmt::Display for StampedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} failed", self.served_by)
+    }
+}
+
+impl Error for StampedError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.error)
+    }
+}
+
+impl Stamp for BoxError {
+    fn served_by(&self) -> Option<&ServedBy> {
+        let stamped = self.downcast_ref::<StampedError>()?;
+        Some(&stamped.served_by)
+    }
+
+    fn served_by_mut(&mut self) -> Option<&mut ServedBy> {
+        let stamped = self.downcast_mut::<StampedError>()?;
+        Some(&mut stamped.served_by)
+    }
+
+    fn stamp(&mut self, stamp: ServedBy) {
+        match self.downcast_mut::<StampedError>() {
+            Some(stamped) => stamped.served_by = stamp,
+            None => {
+                // An error without a size, and so without an allocation, keeps the place.
+                let error = std::mem::replace(self, Box::new(fmt::Error));
+                *self = Box::new(StampedError {
+                    served_by: stamp,
+                    error,
+                });
+            }
+        }
+    }
 }
 
 #[cfg(feature = "http")]

@@ -1,13 +1,12 @@
 use std::{fmt, sync::Arc};
 
-use arc_swap::ArcSwap;
-
-use crate::{Candidate, InvalidChain, Same, UnknownCandidate, chain::list::List};
+use super::{Shared, list::List};
+use crate::{Candidate, InvalidChain, Same, UnknownCandidate};
 
 /// Changes a [`Chain`](crate::Chain) while it runs, and every clone of it. Calls that are under way
 /// keep the order that they started with.
 pub struct Handle<S, M = Same> {
-    pub(super) list: Arc<ArcSwap<List<S, M>>>,
+    pub(super) list: Shared<S, M>,
 }
 
 impl<S, M> Handle<S, M> {

@@ -67,11 +67,14 @@ use crate::{
 pub struct Chain<S, M = Same, C = ErrorsAreTransient, O = Priority> {
     handle: Handle<S, M>,
     /// The handle's list, as last seen: looking for a newer one costs a single load.
-    list: Cache<Arc<ArcSwap<List<S, M>>>, Arc<List<S, M>>>,
+    list: Cache<Shared<S, M>, Arc<List<S, M>>>,
     policy: Policy<C>,
     order: O,
     first: Option<First<S, M>>,
 }
+
+/// The list that all clones of a chain, and its handles, have in common.
+type Shared<S, M> = Arc<ArcSwap<List<S, M>>>;
 
 /// The candidate that the next call asks first.
 struct First<S, M> {

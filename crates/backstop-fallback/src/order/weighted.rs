@@ -51,7 +51,7 @@ impl Order for Weighted {
     fn next(&self, left: &Left<'_>) -> Option<usize> {
         let total: u64 = left.iter().map(|(_, p)| u64::from(p.weight())).sum();
         // The high half of the product is even over 0..total, to within one part in 2^26.
-        let mut at = (u128::from(self.draw()) * u128::from(total) >> 64) as u64;
+        let mut at = ((u128::from(self.draw()) * u128::from(total)) >> 64) as u64;
         for (place, profile) in left.iter() {
             let weight = u64::from(profile.weight());
             if at < weight {

@@ -1,0 +1,48 @@
+//! The future of [`StampService`](crate::StampService).
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use backstop_core::context::{self, Mark, Scope};
+use pin_project_lite::pin_project;
+
+use crate::{layer::Tag, place::Place};
+
+pin_project! {
+    /// The future of [`StampService`](crate::StampService).
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<F, P, E> {
+        #[pin]
+        pub(crate) inner: F,
+        // Handed on to the stamp.
+        pub(crate) tag: Option<Tag>,
+        pub(crate) place: P,
+        pub(crate) errors: E,
+        pub(crate) mark: Mark,
+        pub(crate) scope: Scope,
+    }
+}
+
+impl<F, P, E, Res, Err> Future for ResponseFuture<F, P, E>
+where
+    F: Future<Output = Result<Res, Err>>,
+    P: Place<Res>,
+    E: Place<Err>,
+{
+    type Output = Result<P::Stamped, E::Stamped>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let _trail = this.scope.enter();
+        let result = ready!(this.inner.poll(cx));
+        let tag = this.tag.take().expect("polled after completion");
+        context::name_since(*this.mark, &tag.name);
+        Poll::Ready(match result {
+            Ok(response) => Ok(this.place.put(response, || tag.stamp())),
+            Err(error) => Err(this.errors.put(error, || tag.stamp())),
+        })
+    }
+}

@@ -1,0 +1,69 @@
+use std::task::{Context, Poll};
+
+use backstop_core::context::{self, Scope};
+use tower_service::Service;
+
+use crate::{
+    future::ResponseFuture,
+    layer::Tag,
+    place::{InPlace, Nowhere, Place},
+};
+
+/// Says who answered: the service of [`ServedByLayer`](crate::ServedByLayer).
+#[derive(Clone, Debug)]
+pub struct StampService<S, P = InPlace, E = Nowhere> {
+    pub(crate) inner: S,
+    pub(crate) tag: Tag,
+    pub(crate) place: P,
+    pub(crate) errors: E,
+}
+
+impl<S, P, E> StampService<S, P, E> {
+    /// The service inside.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service inside.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service inside.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, P, E, Request> Service<Request> for StampService<S, P, E>
+where
+    S: Service<Request>,
+    P: Place<S::Response> + Clone,
+    E: Place<S::Error> + Clone,
+{
+    type Response = P::Stamped;
+    type Error = E::Stamped;
+    type Future = ResponseFuture<S::Future, P, E>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner
+            .poll_ready(cx)
+            .map_err(|error| self.errors.put(error, || self.tag.clone().stamp()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let mut scope = Scope::open();
+        let (mark, inner) = {
+            let _trail = scope.enter();
+            (context::mark(), self.inner.call(request))
+        };
+        ResponseFuture {
+            inner,
+            tag: Some(self.tag.clone()),
+            place: self.place.clone(),
+            errors: self.errors.clone(),
+            mark,
+            scope,
+        }
+    }
+}
