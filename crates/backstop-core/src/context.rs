@@ -257,9 +257,10 @@ impl Scope {
         if let Some(trail) = &mut self.owned {
             // A fault that an earlier call of this thread left behind is none of this one's.
             FAULT.set(None);
-            OPEN.set(trail.recorded() + 1);
-            if !trail.is_empty() {
-                TRAIL.set(ManuallyDrop::new(std::mem::take(trail)));
+            if trail.is_empty() {
+                OPEN.set(1);
+            } else {
+                resume(trail);
             }
         }
         InScope {
@@ -282,10 +283,23 @@ impl Drop for InScope<'_> {
     fn drop(&mut self) {
         if let Some(trail) = &mut self.scope.owned {
             if OPEN.replace(0) > 1 {
-                *trail = ManuallyDrop::into_inner(TRAIL.replace(ManuallyDrop::new(Trail::new())));
+                suspend(trail);
             }
         }
     }
+}
+
+// Apart and cold, so that a call in which nothing has failed pays for a comparison only.
+
+#[cold]
+fn resume(trail: &mut Trail) {
+    OPEN.set(trail.recorded() + 1);
+    TRAIL.set(ManuallyDrop::new(std::mem::take(trail)));
+}
+
+#[cold]
+fn suspend(trail: &mut Trail) {
+    *trail = ManuallyDrop::into_inner(TRAIL.replace(ManuallyDrop::new(Trail::new())));
 }
 
 /// The deadline, the alternatives and the attempt mark of the current call, to be carried over to

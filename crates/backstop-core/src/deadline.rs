@@ -17,30 +17,35 @@ const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 
 impl Deadline {
     /// The deadline at this instant.
+    #[inline]
     #[must_use]
     pub const fn at(instant: Instant) -> Self {
         Self(instant)
     }
 
     /// The deadline `limit` after `now`. An absurd limit counts as thirty years.
+    #[inline]
     #[must_use]
     pub fn after(now: Instant, limit: Duration) -> Self {
         Self(now + limit.min(FAR))
     }
 
     /// The instant itself.
+    #[inline]
     #[must_use]
     pub const fn instant(self) -> Instant {
         self.0
     }
 
     /// What is left at `now`; zero once it has passed.
+    #[inline]
     #[must_use]
     pub fn remaining(self, now: Instant) -> Duration {
         self.0.saturating_duration_since(now)
     }
 
     /// Whether it has come at `now`.
+    #[inline]
     #[must_use]
     pub fn has_passed(self, now: Instant) -> bool {
         now >= self.0

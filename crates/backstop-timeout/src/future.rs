@@ -9,7 +9,7 @@ use backstop_core::{Deadline, Elapsed, Fault, FaultKind, Limit, Tail, context};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::Pace;
+use crate::{Pace, pace::Items};
 
 pin_project! {
     /// The future of [`Timeout`](crate::Timeout).
@@ -35,9 +35,8 @@ pin_project! {
             #[pin]
             timer: Option<Sleep>,
             scope: context::Scope,
-            start: Instant,
             cut: Option<(Deadline, Limit)>,
-            pace: Option<Pace>,
+            items: Items,
         },
         /// A limit ran out before the service could be called.
         Refused { error: Option<Elapsed> },
@@ -51,20 +50,17 @@ impl<F, T> ResponseFuture<F, T> {
     pub(crate) const fn new(
         response: F,
         scope: context::Scope,
-        start: Instant,
         cut: Option<(Deadline, Limit)>,
-        pace: Pace,
+        items: Items,
         tail: T,
     ) -> Self {
-        let pace = Some(pace);
         Self {
             state: State::Called {
                 response,
                 timer: None,
                 scope,
-                start,
                 cut,
-                pace,
+                items,
             },
             tail,
         }
@@ -93,9 +89,8 @@ where
                 response,
                 timer,
                 scope,
-                start,
                 cut,
-                pace,
+                items,
             } => {
                 let _trail = scope.enter();
                 let polled = {
@@ -105,8 +100,7 @@ where
                 // The response first: one that is ready at the limit wins.
                 let error = match polled {
                     Poll::Ready(Ok(response)) => {
-                        let pace = pace.take().expect("polled after completion");
-                        return Poll::Ready(Ok(this.tail.attach(response, pace)));
+                        return Poll::Ready(Ok(this.tail.attach(response, Pace::new(*items))));
                     }
                     Poll::Ready(Err(error)) => Some(error),
                     Poll::Pending => None,
@@ -119,7 +113,7 @@ where
                     Some(_) => {}
                     None => ready!(poll_timer(timer, deadline.instant(), cx)),
                 }
-                let after = Instant::now().saturating_duration_since(*start);
+                let after = Instant::now().saturating_duration_since(items.start);
                 (
                     Elapsed::new(limit, after).with_trail(context::trail()),
                     Some(deadline),

@@ -19,10 +19,7 @@ pin_project! {
     pub struct Pace {
         #[pin]
         timer: Option<Sleep>,
-        start: Instant,
-        first_item: Option<Duration>,
-        idle: Option<Duration>,
-        total: Option<Deadline>,
+        items: Items,
         wait: Wait,
     }
 }
@@ -42,15 +39,34 @@ enum Wait {
     },
 }
 
-impl Pace {
+/// What limits the items of a tail.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Items {
+    /// When the call began.
+    pub(crate) start: Instant,
+    first: Option<Duration>,
+    idle: Option<Duration>,
+    total: Option<Deadline>,
+}
+
+impl Items {
     #[inline]
     pub(crate) const fn new(limits: Limits, total: Option<Deadline>, start: Instant) -> Self {
         Self {
-            timer: None,
             start,
-            first_item: limits.first_item,
+            first: limits.first_item,
             idle: limits.idle,
             total,
+        }
+    }
+}
+
+impl Pace {
+    #[inline]
+    pub(crate) const fn new(items: Items) -> Self {
+        Self {
+            timer: None,
+            items,
             wait: Wait::First,
         }
     }
@@ -73,17 +89,17 @@ impl<E: From<Elapsed>> Watch<E> for Pace {
             wait => {
                 let now = Instant::now();
                 let (item, limit) = match wait {
-                    Wait::First => (*this.first_item, Limit::FirstItem),
-                    _ => (*this.idle, Limit::Idle),
+                    Wait::First => (this.items.first, Limit::FirstItem),
+                    _ => (this.items.idle, Limit::Idle),
                 };
                 let item = item.map(|item| Deadline::after(now, item));
-                let (since, deadline, limit) = match (item, *this.total) {
+                let (since, deadline, limit) = match (item, this.items.total) {
                     (None, None) => return Poll::Pending,
                     (Some(item), total) if total.is_none_or(|total| item < total) => {
                         (now, item, limit)
                     }
                     (_, total) => (
-                        *this.start,
+                        this.items.start,
                         total.unwrap_or(Deadline::at(now)),
                         Limit::Total,
                     ),
@@ -117,7 +133,7 @@ impl<E: From<Elapsed>> Watch<E> for Pace {
     }
 
     fn around<R>(self: Pin<&mut Self>, poll: impl FnOnce() -> R) -> R {
-        let _deadline = self.total.map(context::enter_deadline);
+        let _deadline = self.items.total.map(context::enter_deadline);
         poll()
     }
 

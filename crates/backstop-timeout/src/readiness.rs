@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep};
+use backstop_core::Deadline;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How long the caller of one clone of a service has been waiting for it to be ready.
 ///
@@ -15,63 +16,73 @@ use tokio::time::{Instant, Sleep};
 #[derive(Debug, Default)]
 pub(crate) struct Readiness {
     timer: Option<Pin<Box<Sleep>>>,
-    since: Option<Instant>,
-    waited: Duration,
-    elapsed: bool,
+    wait: Wait,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Wait {
+    /// Nobody had to wait.
+    #[default]
+    None,
+    /// Someone waits.
+    Since(Instant),
+    /// Someone waited this long, and then the service was ready.
+    For(Duration),
+    /// Someone waits since then, and it has been too long.
+    TooLong { since: Instant, waited: Duration },
 }
 
 impl Readiness {
     /// The service is not ready: is it time to give up on it?
     pub(crate) fn poll_elapsed(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
-        if self.elapsed {
-            return Poll::Ready(());
-        }
-        let now = Instant::now();
-        let started = self.since.is_some();
-        let since = *self.since.get_or_insert(now);
-        let waited = now.saturating_duration_since(since);
+        let (since, now) = match self.wait {
+            Wait::TooLong { .. } => return Poll::Ready(()),
+            Wait::Since(since) => (since, Instant::now()),
+            Wait::None | Wait::For(_) => {
+                let now = Instant::now();
+                let until = Deadline::after(now, limit).instant();
+                match &mut self.timer {
+                    Some(timer) => timer.as_mut().reset(until),
+                    none => *none = Some(Box::pin(sleep_until(until))),
+                }
+                self.wait = Wait::Since(now);
+                (now, now)
+            }
+        };
+        let timer = match &mut self.timer {
+            Some(timer) => timer.as_mut().poll(cx),
+            None => Poll::Pending,
+        };
         // The clock decides, and not the timer: a service that uses up the task's cooperative
         // budget at every poll would keep the timer pending for ever.
-        if waited < limit {
-            let left = limit.saturating_sub(waited);
-            let timer = match &mut self.timer {
-                Some(timer) if started => timer,
-                Some(timer) => {
-                    timer.as_mut().reset(tokio_deadline(now, left));
-                    timer
-                }
-                none => none.insert(Box::pin(tokio::time::sleep(left))),
-            };
-            if timer.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
+        let waited = now.saturating_duration_since(since);
+        if timer.is_pending() && waited < limit {
+            return Poll::Pending;
         }
-        self.waited = waited.max(limit);
-        self.elapsed = true;
+        let waited = waited.max(limit);
+        self.wait = Wait::TooLong { since, waited };
         Poll::Ready(())
     }
 
     /// The service is ready after all.
     #[inline]
     pub(crate) fn ready(&mut self) {
-        self.elapsed = false;
-        if let Some(since) = self.since.take() {
-            self.waited = Instant::now().saturating_duration_since(since);
+        match self.wait {
+            Wait::None | Wait::For(_) => {}
+            Wait::Since(since) | Wait::TooLong { since, .. } => {
+                self.wait = Wait::For(Instant::now().saturating_duration_since(since));
+            }
         }
     }
 
-    /// Begins a call: how long the caller waited for it, and whether that was too long.
+    /// Begins a call: how long the caller waited for it, or, as an error, how long it waited until
+    /// that was too long.
     #[inline]
-    pub(crate) fn take(&mut self) -> (Duration, bool) {
-        self.since = None;
-        (
-            std::mem::take(&mut self.waited),
-            std::mem::take(&mut self.elapsed),
-        )
+    pub(crate) fn take(&mut self) -> Result<Duration, Duration> {
+        match std::mem::take(&mut self.wait) {
+            Wait::None | Wait::Since(_) => Ok(Duration::ZERO),
+            Wait::For(waited) => Ok(waited),
+            Wait::TooLong { waited, .. } => Err(waited),
+        }
     }
-}
-
-/// `now + left`, for any `left`.
-fn tokio_deadline(now: Instant, left: Duration) -> Instant {
-    backstop_core::Deadline::after(now, left).instant()
 }

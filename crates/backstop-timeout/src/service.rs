@@ -6,7 +6,7 @@ use std::{
 use backstop_core::{Deadline, Elapsed, Limit, Tail, context};
 use tower_service::Service;
 
-use crate::{Limits, LimitsFor, Pace, future::ResponseFuture, readiness::Readiness};
+use crate::{Limits, LimitsFor, Pace, future::ResponseFuture, pace::Items, readiness::Readiness};
 
 /// Fails a call that takes longer than its limits: the service of
 /// [`TimeoutLayer`](crate::TimeoutLayer).
@@ -84,7 +84,7 @@ where
                 self.waiting.ready();
                 Poll::Ready(result)
             }
-            Poll::Pending => match shorter(self.readiness, self.limits.total) {
+            Poll::Pending => match earlier(self.readiness, self.limits.total) {
                 Some(limit) => self.waiting.poll_elapsed(limit, cx).map(Ok),
                 None => Poll::Pending,
             },
@@ -92,26 +92,25 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let (waited, gave_up) = self.waiting.take();
-        if gave_up {
-            let limit = match (self.readiness, self.limits.total) {
-                (Some(readiness), total) if total.is_none_or(|total| readiness <= total) => {
-                    Limit::Readiness
-                }
-                _ => Limit::Total,
-            };
-            return ResponseFuture::refused(Elapsed::new(limit, waited), self.tail.clone());
-        }
+        let waited = match self.waiting.take() {
+            Ok(waited) => waited,
+            Err(waited) => {
+                let limit = match (self.readiness, self.limits.total) {
+                    (Some(readiness), total) if total.is_none_or(|total| readiness <= total) => {
+                        Limit::Readiness
+                    }
+                    _ => Limit::Total,
+                };
+                return ResponseFuture::refused(Elapsed::new(limit, waited), self.tail.clone());
+            }
+        };
 
         let limits = self.per_request.limits_for(&request, self.limits);
         let now = context::now();
         let total = limits
             .total
-            .map(|total| Deadline::after(now, total.saturating_sub(waited)))
-            .into_iter()
-            .chain(limits.deadline)
-            .chain(context::deadline())
-            .min();
+            .map(|total| Deadline::after(now, total.saturating_sub(waited)));
+        let total = earlier(earlier(total, limits.deadline), context::deadline());
         let response = limits.response.map(|limit| Deadline::after(now, limit));
         let cut = match (response, total) {
             (Some(response), total) if total.is_none_or(|total| response < total) => {
@@ -120,10 +119,8 @@ where
             (_, Some(total)) => Some((total, Limit::Total)),
             (_, None) => None,
         };
-        if let Some((deadline, limit)) = cut {
-            if deadline.has_passed(now) {
-                return ResponseFuture::refused(Elapsed::new(limit, waited), self.tail.clone());
-            }
+        if let Some((_, limit)) = cut.filter(|(deadline, _)| deadline.has_passed(now)) {
+            return ResponseFuture::refused(Elapsed::new(limit, waited), self.tail.clone());
         }
 
         let mut scope = context::Scope::open();
@@ -133,11 +130,15 @@ where
             let _now = context::enter_now(now);
             self.inner.call(request)
         };
-        let pace = Pace::new(limits, total, now);
-        ResponseFuture::new(response, scope, now, cut, pace, self.tail.clone())
+        let items = Items::new(limits, total, now);
+        ResponseFuture::new(response, scope, cut, items, self.tail.clone())
     }
 }
 
-fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
-    a.into_iter().chain(b).min()
+#[inline]
+fn earlier<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
 }
