@@ -5,7 +5,8 @@ use std::{error::Error, sync::Arc};
 use tonic::{Code, Status};
 
 use crate::{
-    Classify, Elapsed, Exhausted, Fault, FaultKind, Open, RetryHint, Verdict, http::grpc_kind,
+    Classify, Elapsed, Exhausted, Fault, FaultKind, HttpStatus, Open, RetryHint, Verdict,
+    http::grpc_kind,
 };
 
 /// The verdict of a gRPC status. A call that its caller cancelled says nothing about the service.
@@ -42,6 +43,32 @@ impl<Res> Classify<Res, Status> for GrpcStatus {
         match result {
             Ok(_) => Verdict::Success,
             Err(status) => Self::verdict(status),
+        }
+    }
+}
+
+/// The verdict of a gRPC response as HTTP carries it: for layers round a channel, or in a server.
+///
+/// A call that fails before its first message has its status in the headers. One that fails later
+/// has it in the trailers, which are the tail's: see [`UntilEnd`](crate::UntilEnd).
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct GrpcHttp;
+
+impl GrpcHttp {
+    /// The classifier, which has nothing to configure.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+impl<B, Err> Classify<::http::Response<B>, Err> for GrpcHttp {
+    fn classify(&self, result: Result<&::http::Response<B>, &Err>) -> Verdict {
+        let headers = result.ok().map(::http::Response::headers);
+        match headers.and_then(Status::from_header_map) {
+            Some(status) => GrpcStatus::verdict(&status),
+            None => HttpStatus::new().classify(result),
         }
     }
 }

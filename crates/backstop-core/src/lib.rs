@@ -23,7 +23,7 @@ mod served_by;
 mod trail;
 
 #[cfg(feature = "grpc")]
-pub use self::grpc::GrpcStatus;
+pub use self::grpc::{GrpcHttp, GrpcStatus};
 #[cfg(feature = "http")]
 pub use self::http::HttpStatus;
 pub use self::{
