@@ -1,9 +1,11 @@
 //! What every dialect needs to read fields and to write them.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
+
+use crate::problem::Problem;
 
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
@@ -87,4 +89,17 @@ pub(super) fn json_pieces(text: &str) -> impl Iterator<Item = &str> {
         rest = after;
         (!piece.is_empty()).then_some(piece)
     })
+}
+
+/// Refuses a number that is out of its range, in these words.
+pub(super) fn check_range(
+    body: &Value,
+    name: &'static str,
+    range: RangeInclusive<f64>,
+    words: impl FnOnce(f64) -> String,
+) -> Result<(), Problem> {
+    match body.get(name).and_then(Value::as_f64) {
+        Some(value) if !range.contains(&value) => Err(Problem::invalid(words(value), name)),
+        _ => Ok(()),
+    }
 }

@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use crate::{
     ask::{Ask, Format, Message, Role, Tool, ToolChoice, text_of},
-    dialect::fields::{field, is_true, list, strings, text_field},
+    dialect::fields::{check_range, field, is_true, list, strings, text_field},
     problem::Problem,
 };
 
@@ -58,6 +58,9 @@ pub(in crate::dialect) fn read(body: &Value, purpose: For) -> Result<Ask, Proble
             ));
         }
     }
+    check_range(body, "temperature", 0.0..=1.0, |_| {
+        "temperature: range: 0..1".to_owned()
+    })?;
     let mut ask = Ask {
         model,
         max_tokens,

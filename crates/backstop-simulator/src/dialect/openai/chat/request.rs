@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use crate::{
     ask::{Ask, Continuation, Format, Message, Role, Tool, ToolChoice, text_of},
-    dialect::fields::{field, is_true, list, strings, text_field},
+    dialect::fields::{check_range, field, is_true, list, strings, text_field},
     problem::Problem,
 };
 
@@ -54,6 +54,11 @@ pub(in crate::dialect) fn read(body: &Value, deployment: Option<&str>) -> Result
             })?),
             None => None,
         };
+    check_range(body, "temperature", 0.0..=2.0, |value| {
+        format!(
+            "Invalid 'temperature': decimal out of range. Expected a value <= 2, but got {value} instead."
+        )
+    })?;
     let mut ask = Ask {
         model,
         max_tokens,

@@ -1,0 +1,11 @@
+//! The stand-ins over real sockets, with a client that knows nothing of them.
+
+mod chat;
+mod client;
+mod connection;
+mod continuing;
+mod control;
+mod faults;
+mod generate;
+mod messages;
+mod responses;
