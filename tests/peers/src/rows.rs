@@ -16,7 +16,17 @@ use crate::{
 
 /// The rows whose name has `filter` in it.
 pub(crate) fn rows(filter: &str) -> Vec<Row> {
-    let bare = vec![Row::new("bare service", Bare::<u64, Up, Down>::new(Up))];
+    let bare = vec![
+        Row::new("bare service", Bare::<u64, Up, Down>::new(Up)),
+        Row::new(
+            "bare service, typed",
+            Bare::<backstop::Reply, Up, Down>::new(Up),
+        ),
+        Row::new(
+            "bare service, http",
+            Bare::<http::Response<u64>, Up, Down>::new(Up),
+        ),
+    ];
     let mut rows: Vec<Row> = [
         bare,
         backstop::rows(),

@@ -2,6 +2,7 @@
 
 use std::{future, sync::Arc};
 
+use backstop_core::{Name, ServedBy};
 use tower::{
     limit::ConcurrencyLimit,
     load_shed::LoadShed,
@@ -10,6 +11,7 @@ use tower::{
         budget::{Budget, TpsBudget},
     },
     timeout::Timeout,
+    util::MapResponse,
 };
 
 use crate::{
@@ -63,6 +65,14 @@ pub(super) fn rows() -> Vec<Row> {
     let up = Bare::<u64, Up, Down>::new(Up);
     let flaky = Bare::<u64, Flaky, Down>::new(Flaky::new());
     let within = Within(AtOnce(2), Arc::new(TpsBudget::default()));
+    let http = Bare::<http::Response<u64>, Up, Down>::new(Up);
+    let name = Name::from("primary");
+    let extend = move |mut response: http::Response<u64>| {
+        response
+            .extensions_mut()
+            .insert(ServedBy::new(name.clone()));
+        response
+    };
     vec![
         Row::new("tower timeout", Timeout::new(up.clone(), NEVER)),
         Row::new("tower retry", Retry::new(AtOnce(2), up.clone()))
@@ -72,6 +82,10 @@ pub(super) fn rows() -> Vec<Row> {
         Row::refusing(
             "tower load_shed, concurrency_limit",
             LoadShed::new(ConcurrencyLimit::new(up, 0)),
+        ),
+        Row::new(
+            "tower map_response, http extension",
+            MapResponse::new(http, extend),
         ),
     ]
 }
