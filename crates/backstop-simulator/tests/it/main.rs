@@ -1,5 +1,7 @@
 //! The stand-ins over real sockets, with a client that knows nothing of them.
 
+#![cfg(test)]
+
 mod chat;
 mod client;
 mod connection;
