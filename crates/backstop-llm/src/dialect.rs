@@ -22,6 +22,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::{ChatRequest, Chunk, Completion, Error, Event, Secret, plan::Plan, sse};
+use crate::{anthropic::Anthropic, openai::OpenAi};
 
 /// A language that providers or callers speak.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -43,6 +44,24 @@ impl Dialect {
         match self {
             Self::Anthropic => "anthropic",
             Self::OpenAi => "openai",
+        }
+    }
+
+    /// Its side towards providers.
+    #[must_use]
+    pub fn wire(self) -> &'static dyn Wire {
+        match self {
+            Self::Anthropic => &Anthropic,
+            Self::OpenAi => &OpenAi,
+        }
+    }
+
+    /// Its side towards callers.
+    #[must_use]
+    pub fn front(self) -> &'static dyn Front {
+        match self {
+            Self::Anthropic => &Anthropic,
+            Self::OpenAi => &OpenAi,
         }
     }
 }

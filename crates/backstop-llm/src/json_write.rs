@@ -29,3 +29,20 @@ pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(&bytes[start..]);
     out.push(b'"');
 }
+
+/// Adds fields at the end of an object that is written already.
+pub(crate) fn add_fields(object: &mut Vec<u8>, fields: &[(String, crate::Json)]) {
+    if object.last() != Some(&b'}') {
+        return;
+    }
+    for (name, value) in fields {
+        object.pop();
+        if object.last() != Some(&b'{') {
+            object.push(b',');
+        }
+        string(object, name);
+        object.push(b':');
+        object.extend_from_slice(value.get().as_bytes());
+        object.push(b'}');
+    }
+}

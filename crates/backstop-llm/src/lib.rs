@@ -11,14 +11,19 @@ pub mod object;
 pub mod plan;
 pub mod sse;
 
+mod anthropic;
 mod classify;
 mod error;
 mod json;
 mod json_write;
+mod openai;
+mod provider;
+mod read;
 mod request;
 mod response;
 mod secret;
 mod tail;
+mod wire_text;
 
 pub use self::{
     abilities::{Abilities, Need, Needs, Resumes},
@@ -26,6 +31,7 @@ pub use self::{
     dialect::{Dialect, UnknownDialect},
     error::{Error, sanitise},
     json::Json,
+    provider::{Commit, InvalidProvider, Model, Provider, ProviderBuilder, SystemPrompt},
     request::{
         Audio, Chat, ChatRequest, Citation, Document, Function, Image, Message, Original, Part,
         Reasoning, ReasoningMode, ResponseFormat, Resume, Role, Sampling, Signature, Source,

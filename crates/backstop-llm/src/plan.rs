@@ -26,6 +26,9 @@ pub struct Plan {
     pub max_tokens: Option<u64>,
     /// What is left out, by the operator's leave.
     pub lost: Needs,
+    /// Whether the usage is asked for at the end of a stream although the caller did not: for
+    /// OpenAI's dialect, where it comes only on request.
+    pub stream_usage: bool,
     /// How many tokens an answer of this model may have: for dialects that insist on a limit.
     pub max_output: Option<u64>,
 }

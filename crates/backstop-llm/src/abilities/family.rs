@@ -127,3 +127,10 @@ fn openai(name: &str) -> Abilities {
     }
     base
 }
+
+/// Whether a Claude model decides by itself how much to think, within an effort: those from 4.6
+/// on. Earlier ones are given a budget.
+pub(crate) fn thinks_adaptively(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    name.starts_with("claude-") && anthropic(name).resumes == Resumes::Instruction
+}

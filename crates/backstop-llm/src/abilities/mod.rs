@@ -4,6 +4,8 @@ mod family;
 mod need;
 mod needs;
 
+pub(crate) use self::family::thinks_adaptively;
+
 pub use self::{
     need::{Need, Needs, UnknownNeed},
     needs::{estimate_tokens, needs},

@@ -1,6 +1,8 @@
 //! What goes wrong with a call to a model.
 
 mod sanitise;
+pub(crate) mod view;
+pub(crate) mod words;
 
 use std::{fmt, time::Duration};
 

@@ -210,6 +210,13 @@ impl ChatRequest {
         &self.chat.model
     }
 
+    /// The request, to be written anew for every provider although it has not been changed.
+    #[must_use]
+    pub fn without_original(mut self) -> Self {
+        self.original = None;
+        self
+    }
+
     /// Whether the answer comes in pieces.
     #[must_use]
     pub fn is_streamed(&self) -> bool {

@@ -3,6 +3,7 @@
 mod collect;
 mod completion;
 mod event;
+mod replay;
 mod stream;
 mod usage;
 

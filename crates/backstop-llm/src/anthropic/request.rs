@@ -1,0 +1,209 @@
+//! Requests, read from a caller.
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::block::read_content;
+use crate::{
+    Chat, ChatRequest, Dialect, Error, Function, Json, Message, Part, Reasoning, ReasoningMode,
+    ResponseFormat, Role, Sampling, Tool, ToolChoice,
+    read::{Fields, without_place},
+    wire_text::TextOr,
+};
+
+#[derive(Deserialize)]
+struct WireMessage {
+    role: String,
+    content: TextOr<Json>,
+}
+
+#[derive(Deserialize)]
+struct WireTool {
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    description: Option<String>,
+    #[serde(default)]
+    input_schema: Option<Json>,
+    #[serde(default)]
+    strict: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct WireChoice {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    disable_parallel_tool_use: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+struct WireThinking {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    budget_tokens: Option<u64>,
+    #[serde(default)]
+    display: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct OutputConfig {
+    #[serde(default)]
+    effort: Option<String>,
+    #[serde(default)]
+    format: Option<WireFormat>,
+}
+
+#[derive(Deserialize)]
+struct WireFormat {
+    #[serde(default)]
+    schema: Option<Json>,
+}
+
+#[derive(Default, Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    user_id: Option<String>,
+}
+
+pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
+    let mut fields = Fields::parse(&body)?;
+    let mut chat = Chat {
+        model: fields.require("model")?,
+        max_tokens: Some(fields.require("max_tokens")?),
+        ..Chat::default()
+    };
+    if let Some(system) = fields.take("system")? {
+        let content = read_content(system)?;
+        if !content.is_empty() {
+            chat.messages.push(Message::new(Role::System, content));
+        }
+    }
+    let messages: Vec<WireMessage> = fields.require("messages")?;
+    if messages.is_empty() {
+        let message = "messages: at least one message is required";
+        return Err(Error::invalid(message).with_param("messages"));
+    }
+    for message in messages {
+        chat.messages.push(read_message(message)?);
+    }
+    for json in fields.take::<Vec<Json>>("tools")?.unwrap_or_default() {
+        chat.tools.push(read_tool(json)?);
+    }
+    if let Some(choice) = fields.take::<WireChoice>("tool_choice")? {
+        chat.parallel_tool_calls = choice.disable_parallel_tool_use.map(|off| !off);
+        chat.tool_choice = Some(read_tool_choice(choice)?);
+    }
+    chat.sampling = Sampling {
+        temperature: fields.take("temperature")?,
+        top_p: fields.take("top_p")?,
+        top_k: fields.take("top_k")?,
+        ..Sampling::default()
+    };
+    chat.stop = fields.take("stop_sequences")?.unwrap_or_default();
+    let thinking: Option<WireThinking> = fields.take("thinking")?;
+    let output: OutputConfig = fields.take("output_config")?.unwrap_or_default();
+    chat.reasoning = read_reasoning(thinking, output.effort);
+    if let Some(schema) = output.format.and_then(|format| format.schema) {
+        chat.format = ResponseFormat::Schema {
+            name: None,
+            description: None,
+            schema,
+            strict: None,
+        };
+    }
+    chat.user = fields
+        .take::<Metadata>("metadata")?
+        .and_then(|metadata| metadata.user_id);
+    chat.stream = fields.take("stream")?.unwrap_or_default();
+    chat.extra = fields.rest();
+    chat.extra_dialect = Some(Dialect::Anthropic);
+    let foreign = chat.messages.iter().any(has_foreign_signature);
+    let request = ChatRequest::parsed(chat, Dialect::Anthropic, body);
+    Ok(if foreign {
+        // What another provider signed must not reach this dialect's: it is written anew.
+        request.without_original()
+    } else {
+        request
+    })
+}
+
+fn has_foreign_signature(message: &Message) -> bool {
+    message.content.iter().any(|part| {
+        let signatures = match part {
+            Part::Thinking(thinking) => [&thinking.signature, &thinking.redacted],
+            Part::ToolCall(call) => [&call.signature, &None],
+            _ => return false,
+        };
+        signatures
+            .into_iter()
+            .flatten()
+            .any(|signature| signature.dialect != Dialect::Anthropic)
+    })
+}
+
+fn read_message(wire: WireMessage) -> Result<Message, Error> {
+    let role = match wire.role.as_str() {
+        "assistant" => Role::Assistant,
+        "system" => Role::System,
+        "user" => Role::User,
+        other => {
+            let message = format!("messages: unknown role '{other}'");
+            return Err(Error::invalid(message).with_param("messages"));
+        }
+    };
+    Ok(Message::new(role, read_content(wire.content)?))
+}
+
+fn read_tool(json: Json) -> Result<Tool, Error> {
+    let wire: WireTool = json.read().map_err(|error| {
+        Error::invalid(format!("tools: {}", without_place(&error))).with_param("tools")
+    })?;
+    Ok(match wire.kind.as_deref() {
+        None | Some("custom") => Tool::Function(Function {
+            name: wire.name,
+            description: wire.description,
+            schema: wire.input_schema,
+            strict: wire.strict,
+        }),
+        Some(_) => Tool::Native {
+            dialect: Dialect::Anthropic,
+            json,
+        },
+    })
+}
+
+fn read_tool_choice(wire: WireChoice) -> Result<ToolChoice, Error> {
+    match (wire.kind.as_str(), wire.name) {
+        ("any", _) => Ok(ToolChoice::Required),
+        ("auto", _) => Ok(ToolChoice::Auto),
+        ("none", _) => Ok(ToolChoice::None),
+        ("tool", Some(name)) => Ok(ToolChoice::Named(name)),
+        _ => Err(Error::invalid("tool_choice: unknown type").with_param("tool_choice")),
+    }
+}
+
+fn read_reasoning(thinking: Option<WireThinking>, effort: Option<String>) -> Option<Reasoning> {
+    if thinking.is_none() && effort.is_none() {
+        return None;
+    }
+    let mut reasoning = Reasoning {
+        effort,
+        ..Reasoning::default()
+    };
+    if let Some(thinking) = thinking {
+        reasoning.mode = match thinking.kind.as_str() {
+            "adaptive" => Some(ReasoningMode::Adaptive),
+            "disabled" => Some(ReasoningMode::Disabled),
+            _ => Some(ReasoningMode::Enabled),
+        };
+        reasoning.budget = thinking.budget_tokens;
+        reasoning.visible = thinking.display.map(|display| display != "omitted");
+    }
+    Some(reasoning)
+}

@@ -1,0 +1,77 @@
+//! OpenAI's Chat Completions, and the servers that are compatible with them: vLLM, SGLang, Ollama,
+//! llama.cpp, OpenRouter, Groq, Mistral, DeepSeek, Azure and others.
+
+mod error;
+mod message;
+mod request;
+mod response;
+mod stream;
+mod stream_out;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
+
+use crate::{
+    ChatRequest, Completion, Dialect, Error, Secret,
+    dialect::{Decoder, Encoded, Encoder, Front, Wire},
+    plan::Plan,
+};
+
+/// Both sides of the dialect.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenAi;
+
+impl Wire for OpenAi {
+    fn dialect(&self) -> Dialect {
+        Dialect::OpenAi
+    }
+
+    fn base_url(&self) -> &'static str {
+        "https://api.openai.com/v1"
+    }
+
+    fn authorize(&self, key: &Secret, headers: &mut HeaderMap) {
+        if let Ok(mut value) = HeaderValue::try_from(format!("Bearer {}", key.expose())) {
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+    }
+
+    fn encode(&self, request: &ChatRequest, plan: &Plan) -> Result<Encoded, Error> {
+        request::encode(request, plan)
+    }
+
+    fn decode(&self, body: &[u8]) -> Result<Completion, Error> {
+        response::decode(body)
+    }
+
+    fn decoder(&self) -> Box<dyn Decoder> {
+        Box::new(stream::Reader::default())
+    }
+
+    fn error(&self, status: StatusCode, _: &HeaderMap, body: &[u8]) -> Error {
+        error::classify(Some(status), body)
+    }
+}
+
+impl Front for OpenAi {
+    fn dialect(&self) -> Dialect {
+        Dialect::OpenAi
+    }
+
+    fn parse(&self, body: Bytes) -> Result<ChatRequest, Error> {
+        request::parse(body)
+    }
+
+    fn render(&self, completion: &Completion) -> Bytes {
+        response::render(completion)
+    }
+
+    fn encoder(&self, request: &ChatRequest) -> Box<dyn Encoder> {
+        Box::new(stream_out::Writer::new(request.chat().include_usage))
+    }
+
+    fn error(&self, error: &Error) -> Bytes {
+        error::render(error)
+    }
+}

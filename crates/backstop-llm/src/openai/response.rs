@@ -1,0 +1,261 @@
+//! Plain answers: read from a provider, written to a caller.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{
+    error,
+    message::{WireMessage, write_assistant},
+};
+use crate::{
+    Choice, Completion, Error, FinishReason, Json, Part, Usage,
+    wire_text::{TextOr, lenient},
+};
+
+#[derive(Deserialize)]
+struct WireCompletion<'a> {
+    #[serde(default, deserialize_with = "lenient")]
+    id: String,
+    #[serde(default, deserialize_with = "lenient")]
+    model: String,
+    #[serde(default, deserialize_with = "lenient")]
+    created: Option<f64>,
+    #[serde(borrow, default)]
+    choices: Option<Vec<WireChoice<'a>>>,
+    #[serde(default, deserialize_with = "lenient")]
+    usage: Option<WireUsage>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct WireChoice<'a> {
+    #[serde(default, deserialize_with = "lenient")]
+    index: u32,
+    /// Azure leaves it out where a filter has cut the answer.
+    #[serde(default)]
+    message: Option<WireMessage>,
+    /// What the legacy endpoint answers with instead of a message.
+    #[serde(default, deserialize_with = "lenient")]
+    text: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    finish_reason: Option<String>,
+    #[serde(borrow, default)]
+    logprobs: Option<&'a RawValue>,
+}
+
+/// Usage on the wire.
+#[derive(Default, Deserialize)]
+pub(super) struct WireUsage {
+    #[serde(default, deserialize_with = "lenient")]
+    prompt_tokens: u64,
+    #[serde(default, deserialize_with = "lenient")]
+    completion_tokens: u64,
+    #[serde(default, deserialize_with = "lenient")]
+    total_tokens: u64,
+    #[serde(default, deserialize_with = "lenient")]
+    prompt_tokens_details: PromptDetails,
+    #[serde(default, deserialize_with = "lenient")]
+    completion_tokens_details: CompletionDetails,
+    #[serde(default, deserialize_with = "lenient")]
+    reasoning_tokens: u64,
+    #[serde(default, deserialize_with = "lenient")]
+    prompt_cache_hit_tokens: u64,
+}
+
+#[derive(Default, Deserialize)]
+struct PromptDetails {
+    #[serde(default, deserialize_with = "lenient")]
+    cached_tokens: u64,
+    #[serde(default, deserialize_with = "lenient")]
+    cache_write_tokens: u64,
+}
+
+#[derive(Default, Deserialize)]
+struct CompletionDetails {
+    #[serde(default, deserialize_with = "lenient")]
+    reasoning_tokens: u64,
+}
+
+impl From<WireUsage> for Usage {
+    fn from(wire: WireUsage) -> Self {
+        let reasoning = wire
+            .completion_tokens_details
+            .reasoning_tokens
+            .max(wire.reasoning_tokens);
+        // xAI counts thoughts beside the output, and into the total: the total tells.
+        let beside = wire
+            .total_tokens
+            .saturating_sub(wire.prompt_tokens)
+            .saturating_sub(wire.completion_tokens);
+        let output = if beside > 0 && beside == reasoning {
+            wire.completion_tokens.saturating_add(beside)
+        } else {
+            wire.completion_tokens
+        };
+        Self {
+            input: wire.prompt_tokens,
+            cached: wire
+                .prompt_tokens_details
+                .cached_tokens
+                .max(wire.prompt_cache_hit_tokens),
+            cache_write: wire.prompt_tokens_details.cache_write_tokens,
+            output,
+            reasoning,
+        }
+    }
+}
+
+/// Reads a finish reason. A server that was told which tool to call may say `stop` after the call.
+pub(super) fn read_finish(word: &str, called: bool) -> FinishReason {
+    match word {
+        "stop" | "eos" | "tool_calls" | "function_call" if called => FinishReason::ToolCalls,
+        "stop" | "eos" => FinishReason::Stop,
+        "tool_calls" | "function_call" => FinishReason::ToolCalls,
+        "length" | "model_length" => FinishReason::Length,
+        "content_filter" => FinishReason::ContentFilter,
+        "error" => FinishReason::Error,
+        other => FinishReason::Other(other.to_owned()),
+    }
+}
+
+/// Writes a finish reason.
+pub(super) fn write_finish(reason: &FinishReason) -> &str {
+    match reason {
+        // The turn is not over, but the dialect has no word for that.
+        FinishReason::Pause => "stop",
+        reason => reason.as_str(),
+    }
+}
+
+pub(super) fn decode(body: &[u8]) -> Result<Completion, Error> {
+    let wire: WireCompletion<'_> = serde_json::from_slice(body).map_err(|e| {
+        Error::malformed("the answer is not JSON of the right shape").with_source(e)
+    })?;
+    let Some(choices) = wire.choices.filter(|choices| !choices.is_empty()) else {
+        return Err(match wire.error.filter(|raw| raw.get() != "null") {
+            Some(_) => error::classify(None, body),
+            None => Error::malformed("the answer has no choices"),
+        });
+    };
+    if wire.error.is_some_and(|raw| raw.get() != "null") {
+        return Err(error::classify(None, body));
+    }
+    let choices = choices.into_iter().map(read_choice);
+    Ok(Completion {
+        id: wire.id,
+        model: wire.model,
+        created: wire.created.map(|seconds| seconds as u64),
+        choices: choices.collect::<Result<_, _>>()?,
+        usage: wire.usage.map(Usage::from),
+    })
+}
+
+fn read_choice(wire: WireChoice<'_>) -> Result<Choice, Error> {
+    let malformed = |e: Error| Error::malformed("a message can't be read").with_source(e);
+    let mut message = wire.message.unwrap_or_default();
+    if let Some(text) = wire.text {
+        message.content.get_or_insert(TextOr::Text(text));
+    }
+    let content = message.into_parts().map_err(malformed)?;
+    let called = content.iter().any(|part| matches!(part, Part::ToolCall(_)));
+    let Some(finish) = wire.finish_reason else {
+        return Err(Error::malformed("the answer does not say why it ended"));
+    };
+    Ok(Choice {
+        index: wire.index,
+        finish: read_finish(&finish, called),
+        content,
+        stop_sequence: None,
+        logprobs: wire
+            .logprobs
+            .filter(|raw| raw.get() != "null")
+            .map(Json::from),
+    })
+}
+
+// ===== to a caller =====
+
+#[derive(Serialize)]
+struct OutCompletion<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: Vec<OutChoice<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<OutUsage>,
+}
+
+#[derive(Serialize)]
+struct OutChoice<'a> {
+    index: u32,
+    message: WireMessage,
+    logprobs: Option<&'a Json>,
+    finish_reason: &'a str,
+}
+
+/// Usage as a caller reads it.
+#[derive(Serialize)]
+pub(super) struct OutUsage {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    prompt_tokens_details: OutPromptDetails,
+    completion_tokens_details: OutCompletionDetails,
+}
+
+#[derive(Serialize)]
+struct OutPromptDetails {
+    cached_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    cache_write_tokens: u64,
+}
+
+#[derive(Serialize)]
+struct OutCompletionDetails {
+    reasoning_tokens: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+impl From<Usage> for OutUsage {
+    fn from(usage: Usage) -> Self {
+        Self {
+            prompt_tokens: usage.input,
+            completion_tokens: usage.output,
+            total_tokens: usage.total(),
+            prompt_tokens_details: OutPromptDetails {
+                cached_tokens: usage.cached,
+                cache_write_tokens: usage.cache_write,
+            },
+            completion_tokens_details: OutCompletionDetails {
+                reasoning_tokens: usage.reasoning,
+            },
+        }
+    }
+}
+
+pub(super) fn render(completion: &Completion) -> Bytes {
+    let wire = OutCompletion {
+        id: &completion.id,
+        object: "chat.completion",
+        created: completion.created.unwrap_or_default(),
+        model: &completion.model,
+        choices: completion
+            .choices
+            .iter()
+            .map(|choice| OutChoice {
+                index: choice.index,
+                message: write_assistant(&choice.content),
+                logprobs: choice.logprobs.as_ref(),
+                finish_reason: write_finish(&choice.finish),
+            })
+            .collect(),
+        usage: completion.usage.map(OutUsage::from),
+    };
+    serde_json::to_vec(&wire).unwrap_or_default().into()
+}

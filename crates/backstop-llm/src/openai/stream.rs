@@ -1,0 +1,322 @@
+//! Streams, read from a provider.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    error,
+    message::{WireReasoning, citation, text_or_json},
+    response::{WireUsage, read_finish},
+};
+use crate::{
+    Error, Event, FinishReason, Json,
+    dialect::Decoder,
+    sse::SseEvent,
+    wire_text::{Text, TextOr, lenient},
+};
+
+#[derive(Deserialize)]
+struct WireChunk<'a> {
+    #[serde(borrow, default)]
+    id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    model: Option<Text<'a>>,
+    #[serde(default)]
+    created: Option<f64>,
+    #[serde(borrow, default)]
+    choices: Option<Vec<WireChoice<'a>>>,
+    #[serde(default)]
+    usage: Option<WireUsage>,
+    #[serde(default)]
+    x_groq: Option<Groq>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Groq {
+    #[serde(default)]
+    usage: Option<WireUsage>,
+}
+
+#[derive(Deserialize)]
+struct WireChoice<'a> {
+    #[serde(default)]
+    index: Option<u32>,
+    #[serde(borrow, default)]
+    delta: Option<WireDelta<'a>>,
+    /// What the legacy endpoint sends instead of a delta.
+    #[serde(borrow, default)]
+    text: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    finish_reason: Option<Text<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+struct WireDelta<'a> {
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning_content: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    reasoning: Option<Text<'a>>,
+    #[serde(default, deserialize_with = "lenient")]
+    reasoning_details: Option<Vec<WireReasoning>>,
+    #[serde(borrow, default)]
+    refusal: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    tool_calls: Option<Vec<WireCall<'a>>>,
+    #[serde(borrow, default)]
+    function_call: Option<WireFunction<'a>>,
+    #[serde(default, deserialize_with = "lenient")]
+    annotations: Vec<Json>,
+}
+
+#[derive(Deserialize)]
+struct WireCall<'a> {
+    #[serde(default)]
+    index: Option<u32>,
+    #[serde(borrow, default)]
+    id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    function: Option<WireFunction<'a>>,
+}
+
+#[derive(Deserialize)]
+struct WireFunction<'a> {
+    #[serde(borrow, default)]
+    name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    arguments: Option<&'a RawValue>,
+}
+
+/// Reads one stream.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    started: bool,
+    /// The tool calls begun: choice, the server's index, the server's id.
+    calls: Vec<(u32, u32, String)>,
+    /// The choices that have ended.
+    finished: Vec<u32>,
+    ended: bool,
+}
+
+impl Decoder for Reader {
+    fn event(&mut self, event: &SseEvent, out: &mut Vec<Event>) -> Result<(), Error> {
+        let Some(data) = &event.data else {
+            out.push(Event::Ping);
+            return Ok(());
+        };
+        if data.starts_with(b"[DONE]") {
+            return self.end(out);
+        }
+        if data.is_empty() {
+            return Ok(());
+        }
+        let chunk: WireChunk<'_> = serde_json::from_slice(data).map_err(|e| {
+            if *event.name == *b"error" {
+                error::classify(None, data)
+            } else {
+                Error::malformed("an event of the stream can't be read").with_source(e)
+            }
+        })?;
+        if *event.name == *b"error" || chunk.error.is_some_and(|raw| raw.get() != "null") {
+            return Err(error::classify(None, data));
+        }
+        self.start(&chunk, out);
+        for choice in chunk.choices.unwrap_or_default() {
+            self.choice(choice, out)?;
+        }
+        let usage = chunk.usage.or_else(|| chunk.x_groq?.usage);
+        out.extend(usage.map(|usage| Event::Usage(usage.into())));
+        Ok(())
+    }
+
+    fn is_whole(&self) -> bool {
+        self.ended || !self.finished.is_empty()
+    }
+}
+
+impl Reader {
+    fn end(&mut self, out: &mut Vec<Event>) -> Result<(), Error> {
+        if self.finished.is_empty() {
+            return Err(Error::malformed("the stream ended without a finish reason"));
+        }
+        if !self.ended {
+            self.ended = true;
+            out.push(Event::End);
+        }
+        Ok(())
+    }
+
+    /// The first chunk that names an id or a model begins the answer: Azure sends one with neither
+    /// before it.
+    fn start(&mut self, chunk: &WireChunk<'_>, out: &mut Vec<Event>) {
+        let text = |text: &Option<Text<'_>>| match text {
+            Some(Text(text)) => text.clone().into_owned(),
+            None => String::new(),
+        };
+        if self.started {
+            return;
+        }
+        let (id, model) = (text(&chunk.id), text(&chunk.model));
+        let says = chunk.choices.as_ref().is_some_and(|list| !list.is_empty());
+        if says || !id.is_empty() || !model.is_empty() {
+            self.started = true;
+            let created = chunk.created.map(|seconds| seconds as u64);
+            out.push(Event::Start { id, model, created });
+        }
+    }
+
+    fn choice(&mut self, wire: WireChoice<'_>, out: &mut Vec<Event>) -> Result<(), Error> {
+        let choice = wire.index.unwrap_or_default();
+        if let Some(Text(text)) = wire.text {
+            push_text(choice, &text, out);
+        }
+        if let Some(delta) = wire.delta {
+            self.delta(choice, delta, out)?;
+        }
+        let Some(Text(word)) = wire.finish_reason.filter(|Text(word)| !word.is_empty()) else {
+            return Ok(());
+        };
+        // OpenRouter says it twice.
+        if !self.finished.contains(&choice) {
+            let called = self.calls.iter().any(|(of, ..)| *of == choice);
+            let reason = read_finish(&word, called);
+            if reason == FinishReason::Error {
+                return Err(Error::malformed(
+                    "the provider ended the answer with an error",
+                ));
+            }
+            self.finished.push(choice);
+            out.push(Event::Finish {
+                choice,
+                reason,
+                stop_sequence: None,
+            });
+        }
+        Ok(())
+    }
+
+    fn delta(
+        &mut self,
+        choice: u32,
+        delta: WireDelta<'_>,
+        out: &mut Vec<Event>,
+    ) -> Result<(), Error> {
+        let thought = delta.reasoning_content.or(delta.reasoning);
+        match (thought, delta.reasoning_details) {
+            (Some(Text(text)), _) => push_thought(choice, text.into_owned(), out),
+            (None, Some(details)) => {
+                let text = details.iter().map(WireReasoning::text).collect();
+                push_thought(choice, text, out);
+            }
+            (None, None) => {}
+        }
+        if let Some(content) = delta.content {
+            push_content(choice, content, out)?;
+        }
+        if let Some(Text(text)) = delta.refusal {
+            if !text.is_empty() {
+                let delta = text.into_owned();
+                out.push(Event::Refusal { choice, delta });
+            }
+        }
+        for json in &delta.annotations {
+            let citation = citation(json);
+            out.push(Event::Citation { choice, citation });
+        }
+        for call in delta.tool_calls.unwrap_or_default() {
+            let id = call.id.map(|Text(id)| id.into_owned());
+            if let Some(function) = call.function {
+                self.call(choice, call.index, id, function, out);
+            }
+        }
+        if let Some(function) = delta.function_call {
+            self.call(choice, Some(0), None, function, out);
+        }
+        Ok(())
+    }
+
+    /// A piece of a tool call. Its id and name come once, at its beginning; a server that gives all
+    /// its calls the same index, or none, begins each with a new id.
+    fn call(
+        &mut self,
+        choice: u32,
+        index: Option<u32>,
+        id: Option<String>,
+        function: WireFunction<'_>,
+        out: &mut Vec<Event>,
+    ) {
+        let id = id.unwrap_or_default();
+        let name = function.name.map(|Text(name)| name.into_owned());
+        let name = name.unwrap_or_default();
+        let begun = self.calls.iter().rposition(|(of, at, known)| {
+            *of == choice
+                && index.is_none_or(|index| index == *at)
+                && (id.is_empty() || name.is_empty() || *known == id)
+        });
+        let place = begun.unwrap_or_else(|| {
+            self.calls
+                .push((choice, index.unwrap_or_default(), id.clone()));
+            self.calls.len() - 1
+        });
+        let earlier = &self.calls[..place];
+        let index = earlier.iter().filter(|(of, ..)| *of == choice).count();
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        if begun.is_none() {
+            out.push(Event::ToolCall {
+                choice,
+                index,
+                id,
+                name,
+            });
+        }
+        let delta = function.arguments.map(text_or_json).unwrap_or_default();
+        if !delta.is_empty() {
+            out.push(Event::ToolArguments {
+                choice,
+                index,
+                delta,
+            });
+        }
+    }
+}
+
+fn push_text(choice: u32, text: &str, out: &mut Vec<Event>) {
+    if !text.is_empty() {
+        out.push(Event::Text {
+            choice,
+            delta: text.to_owned(),
+        });
+    }
+}
+
+fn push_thought(choice: u32, delta: String, out: &mut Vec<Event>) {
+    if !delta.is_empty() {
+        out.push(Event::Thinking { choice, delta });
+    }
+}
+
+/// A string, or with Mistral a list of parts.
+fn push_content(choice: u32, raw: &RawValue, out: &mut Vec<Event>) -> Result<(), Error> {
+    if let Ok(Text(text)) = serde_json::from_str(raw.get()) {
+        push_text(choice, &text, out);
+        return Ok(());
+    }
+    let content: Option<TextOr<Json>> = serde_json::from_str(raw.get())
+        .map_err(|e| Error::malformed("a delta can't be read").with_source(e))?;
+    let Some(TextOr::Parts(parts)) = content else {
+        return Ok(());
+    };
+    for part in parts {
+        match super::message::read_part(part) {
+            Ok(crate::Part::Thinking(thinking)) => push_thought(choice, thinking.text, out),
+            Ok(part) => push_text(choice, part.as_text().unwrap_or_default(), out),
+            Err(error) => {
+                return Err(Error::malformed("a delta can't be read").with_source(error));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! A provider described.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use backstop_core::{BoxError, Name};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use super::{Inner, Provider};
+use crate::{Dialect, Secret, sse::SseParser};
+
+/// Describes a provider. Whatever is not said is the dialect's own.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct ProviderBuilder {
+    dialect: Dialect,
+    name: Option<Name>,
+    base_url: Option<String>,
+    key: Option<Secret>,
+    key_header: Option<String>,
+    headers: Vec<(String, Secret)>,
+    query: Vec<(String, Secret)>,
+    connect_timeout: Duration,
+    pool_idle_timeout: Duration,
+    max_answer: usize,
+    max_event: usize,
+    stream_usage: bool,
+}
+
+impl ProviderBuilder {
+    pub(super) const fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            name: None,
+            base_url: None,
+            key: None,
+            key_header: None,
+            headers: Vec::new(),
+            query: Vec::new(),
+            connect_timeout: Duration::from_secs(5),
+            pool_idle_timeout: Duration::from_secs(90),
+            max_answer: 64 * 1024 * 1024,
+            max_event: SseParser::LIMIT,
+            stream_usage: true,
+        }
+    }
+
+    /// What the provider is called; by default as its dialect is.
+    pub fn name(mut self, name: impl Into<Name>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Where the provider is: what comes before `/chat/completions`, `/v1/messages` and the like.
+    /// It may hold `{model}`, where the model's name belongs into the path, as with Azure:
+    /// `https://….openai.azure.com/openai/deployments/{model}`.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// The credential, sent as the dialect has it.
+    pub fn api_key(mut self, key: impl Into<Secret>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Sends the credential as this header instead of the dialect's own: `api-key` for Azure.
+    /// `authorization` sends it as a bearer token.
+    pub fn api_key_header(mut self, name: impl Into<String>) -> Self {
+        self.key_header = Some(name.into());
+        self
+    }
+
+    /// Sends a header with every request.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds to the query of every request: `api-version` for Azure.
+    pub fn query(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
+        self.query.push((name.into(), value.into()));
+        self
+    }
+
+    /// How long connecting may take, TLS included; by default 5 s, as in the official SDKs.
+    ///
+    /// There is no other limit of time here: those are a timeout layer's.
+    pub const fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// How long an idle connection is kept; by default 90 s.
+    pub const fn pool_idle_timeout(mut self, limit: Duration) -> Self {
+        self.pool_idle_timeout = limit;
+        self
+    }
+
+    /// How many bytes a plain answer may have; by default 64 MiB.
+    pub const fn max_answer(mut self, bytes: usize) -> Self {
+        self.max_answer = bytes;
+        self
+    }
+
+    /// How many bytes one event of a stream may have; by default 16 MiB.
+    pub const fn max_event(mut self, bytes: usize) -> Self {
+        self.max_event = bytes;
+        self
+    }
+
+    /// Whether the usage is asked for at the end of a stream even where the caller did not; by
+    /// default it is. A server that refuses `stream_options` needs it off.
+    pub const fn stream_usage(mut self, ask: bool) -> Self {
+        self.stream_usage = ask;
+        self
+    }
+
+    /// The provider.
+    ///
+    /// # Errors
+    ///
+    /// The base URL is none, a header or the key can't be a header, or no TLS can be had.
+    pub fn build(self) -> Result<Provider, InvalidProvider> {
+        let wire = self.dialect.wire();
+        let base_url = self.base_url.unwrap_or_else(|| wire.base_url().to_owned());
+        let base_url = base_url.trim_end_matches('/').to_owned();
+        let url = reqwest::Url::parse(&base_url.replace("{model}", "model"))
+            .map_err(|error| InvalidProvider::new("base URL", error))?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(InvalidProvider::new("base URL", "not an http(s) address"));
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        if let Some(key) = &self.key {
+            match &self.key_header {
+                Some(name) if name.eq_ignore_ascii_case("authorization") => {
+                    let bearer = Secret::from(format!("Bearer {}", key.expose()));
+                    headers.insert(header::AUTHORIZATION, value(name, &bearer)?);
+                }
+                Some(name) => {
+                    headers.insert(header_name(name)?, value(name, key)?);
+                }
+                None => {
+                    value("api key", key)?;
+                    wire.authorize(key, &mut headers);
+                }
+            }
+        }
+        for (name, secret) in &self.headers {
+            headers.insert(header_name(name)?, value(name, secret)?);
+        }
+        let query = (!self.query.is_empty()).then(|| {
+            let mut url = url.clone();
+            url.set_query(None);
+            url.query_pairs_mut()
+                .extend_pairs(self.query.iter().map(|(n, v)| (n, v.expose())));
+            url.query().unwrap_or_default().to_owned()
+        });
+        let client = reqwest::Client::builder()
+            .retry(reqwest::retry::never())
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(self.connect_timeout)
+            .pool_idle_timeout(self.pool_idle_timeout)
+            .tcp_nodelay(true)
+            .no_proxy()
+            .build()
+            .map_err(|error| InvalidProvider::new("TLS", error))?;
+        Ok(Provider {
+            inner: Arc::new(Inner {
+                name: self.name.unwrap_or_else(|| self.dialect.as_str().into()),
+                wire,
+                base_url,
+                query,
+                headers,
+                client,
+                max_answer: self.max_answer,
+                max_event: self.max_event,
+                stream_usage: self.stream_usage,
+            }),
+        })
+    }
+}
+
+fn header_name(name: &str) -> Result<HeaderName, InvalidProvider> {
+    HeaderName::try_from(name).map_err(|error| InvalidProvider::new("header name", error))
+}
+
+/// A header's value, which is never printed. What is wrong with a bad one is not said: it may be
+/// a key.
+fn value(name: &str, secret: &Secret) -> Result<HeaderValue, InvalidProvider> {
+    let mut value = HeaderValue::try_from(secret.expose())
+        .map_err(|_| InvalidProvider::new("header", format!("{name} can't be a header's value")))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// A provider can't be made as described.
+#[derive(Debug)]
+pub struct InvalidProvider {
+    what: &'static str,
+    source: BoxError,
+}
+
+impl InvalidProvider {
+    fn new(what: &'static str, source: impl Into<BoxError>) -> Self {
+        Self {
+            what,
+            source: source.into(),
+        }
+    }
+}
+
+impl fmt::Display for InvalidProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invalid {}", self.what)
+    }
+}
+
+impl std::error::Error for InvalidProvider {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.source)
+    }
+}

@@ -1,0 +1,385 @@
+//! One model of a provider, as a tower service.
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use backstop_core::{Fault, FaultKind, Name, RetryHint};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode, header};
+use http_body::Body;
+use tokio::time::Instant;
+use tower_service::Service;
+
+use super::{
+    Inner, Provider,
+    commit::{Commit, commit, is_empty_answer},
+    upstream::Upstream,
+};
+use crate::{
+    Abilities, ChatBody, ChatRequest, ChatResponse, ChatStream, Error, Needs, Raw, plan::Plan,
+};
+
+/// How much of an error answer is read.
+const MAX_ERROR: usize = 256 * 1024;
+
+/// One model of a provider, as a tower service: the innermost of a stack.
+///
+/// It asks its own model, whatever model the request names. What the model can't do is refused
+/// without a call ([`Abilities`]), so that the next candidate is asked instead. A streamed call
+/// resolves at its [`Commit`] point.
+///
+/// It sets no limit of time and tries nothing again: that is the layers' part. Dropping a call, or
+/// the stream it returned, cancels the request.
+#[derive(Clone, Debug)]
+pub struct Model {
+    inner: Arc<Config>,
+}
+
+#[derive(Clone, Debug)]
+struct Config {
+    provider: Provider,
+    model: String,
+    name: Name,
+    abilities: Abilities,
+    allow_loss: Needs,
+    system: Option<SystemPrompt>,
+    commit: Commit,
+}
+
+/// The system prompt that a model is given instead of the caller's, because models read
+/// instructions differently.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SystemPrompt {
+    /// This one.
+    Replace(String),
+    /// This one, with the caller's in place of `{system}`.
+    Template(String),
+}
+
+impl SystemPrompt {
+    fn apply(&self, own: Option<String>) -> String {
+        match self {
+            Self::Replace(text) => text.clone(),
+            Self::Template(text) => text
+                .replace("{system}", own.as_deref().unwrap_or_default())
+                .trim()
+                .to_owned(),
+        }
+    }
+}
+
+impl Model {
+    pub(super) fn new(provider: Provider, model: &str) -> Self {
+        let config = Config {
+            name: format!("{}:{model}", provider.name()).into(),
+            abilities: Abilities::of(provider.dialect(), model),
+            model: model.to_owned(),
+            provider,
+            allow_loss: Needs::NONE,
+            system: None,
+            commit: Commit::default(),
+        };
+        Self {
+            inner: Arc::new(config),
+        }
+    }
+
+    /// What the candidate is called; by default by its provider and model:
+    /// `anthropic:claude-opus-4-8`.
+    #[must_use]
+    pub fn named(self, name: impl Into<Name>) -> Self {
+        self.set(|config| config.name = name.into())
+    }
+
+    /// What the model can do; by default what is known of its family.
+    #[must_use]
+    pub fn abilities(self, abilities: Abilities) -> Self {
+        self.set(|config| config.abilities = abilities)
+    }
+
+    /// What may be left out of a request, where the model lacks it; by default nothing.
+    #[must_use]
+    pub fn allow_loss(self, needs: Needs) -> Self {
+        self.set(|config| config.allow_loss = needs)
+    }
+
+    /// The system prompt that the model is given instead of the caller's.
+    #[must_use]
+    pub fn system(self, system: SystemPrompt) -> Self {
+        self.set(|config| config.system = Some(system))
+    }
+
+    /// When a streamed call is held to have succeeded; by default at its first content.
+    #[must_use]
+    pub fn commit(self, at: Commit) -> Self {
+        self.set(|config| config.commit = at)
+    }
+
+    /// What the candidate is called.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.inner.name
+    }
+
+    /// The model's name with its provider.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.inner.model
+    }
+
+    /// What the model can do.
+    #[must_use]
+    pub fn get_abilities(&self) -> &Abilities {
+        &self.inner.abilities
+    }
+
+    /// Whether the request would be sent, without sending it: what [`call`](Service::call) checks
+    /// first.
+    ///
+    /// # Errors
+    ///
+    /// The model can't do what is asked, or not at this length.
+    pub fn admits(&self, request: &ChatRequest) -> Result<(), Error> {
+        self.inner.plan(request).map(|_| ())
+    }
+
+    fn set(mut self, set: impl FnOnce(&mut Config)) -> Self {
+        set(Arc::make_mut(&mut self.inner));
+        self
+    }
+}
+
+impl Service<ChatRequest> for Model {
+    type Response = ChatResponse;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<ChatResponse, Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: ChatRequest) -> Self::Future {
+        let config = Arc::clone(&self.inner);
+        Box::pin(async move {
+            let began = Instant::now();
+            config.send(request).await.map_err(|error| {
+                error
+                    .with_provider(config.name.clone())
+                    .with_elapsed(began.elapsed())
+            })
+        })
+    }
+}
+
+impl Config {
+    fn plan(&self, request: &ChatRequest) -> Result<Plan, Error> {
+        if request.avoids(&self.name) {
+            return Err(Error::refused("left out by the caller"));
+        }
+        let dialect = self.provider.dialect();
+        let mut plan = Plan::new(request, dialect, &self.abilities, self.allow_loss)?;
+        if self.model != request.model() {
+            plan.model = Some(self.model.clone());
+        }
+        if let Some(system) = &self.system {
+            plan.system = Some(system.apply(request.chat().system_text()));
+        }
+        plan.stream_usage = self.provider.inner.stream_usage;
+        Ok(plan)
+    }
+
+    async fn send(&self, request: ChatRequest) -> Result<ChatResponse, Error> {
+        let Inner { wire, client, .. } = &*self.provider.inner;
+        let encoded = wire.encode(&request, &self.plan(&request)?)?;
+        let mut headers = self.provider.inner.headers.clone();
+        for (name, value) in &encoded.headers {
+            headers.entry(name).or_insert(value.clone());
+        }
+        let response = client
+            .post(self.provider.url(&self.model, &encoded.path))
+            .headers(headers)
+            .body(encoded.body)
+            .send()
+            .await
+            .map_err(not_sent)?;
+        let streamed = request.is_streamed();
+        // What was asked is not kept for as long as the answer takes.
+        drop(request);
+        let (parts, body) = http::Response::from(response).into_parts();
+        if !parts.status.is_success() {
+            return Err(self.refused(parts.status, &parts.headers, body).await);
+        }
+        if streamed && !is_json(&parts.headers) {
+            self.stream(parts.headers, body).await
+        } else {
+            self.whole(parts.headers, body, streamed).await
+        }
+    }
+
+    /// The provider answered with an error.
+    async fn refused(&self, status: StatusCode, headers: &HeaderMap, body: reqwest::Body) -> Error {
+        let body = match read_body(body, MAX_ERROR).await {
+            Ok((body, _)) => body,
+            // The status says enough, whatever becomes of the body.
+            Err(_) => Bytes::new(),
+        };
+        let error = if status.is_client_error() || status.is_server_error() {
+            let error = self.provider.inner.wire.error(status, headers, &body);
+            error.with_hint(RetryHint::from_headers(headers))
+        } else {
+            let fault = Fault::new(FaultKind::Malformed).with_status(status.as_u16());
+            Error::new(
+                fault,
+                "the provider answered with neither an answer nor an error",
+            )
+        };
+        match request_id(headers) {
+            Some(id) if error.request_id().is_none() => error.with_request_id(id),
+            _ => error,
+        }
+    }
+
+    async fn whole(
+        &self,
+        headers: HeaderMap,
+        body: reqwest::Body,
+        streamed: bool,
+    ) -> Result<ChatResponse, Error> {
+        let Inner {
+            wire, max_answer, ..
+        } = &*self.provider.inner;
+        let (bytes, complete) = read_body(body, *max_answer).await?;
+        if !complete {
+            return Err(Error::malformed("the answer is larger than allowed"));
+        }
+        if is_page(&bytes) {
+            return Err(Error::malformed("the answer is a web page"));
+        }
+        let completion = wire.decode(&bytes)?;
+        let empty = completion.choices.iter().all(|choice| {
+            choice.content.is_empty() && is_empty_answer(&choice.finish, completion.usage)
+        });
+        if empty {
+            return Err(Error::malformed("the answer is empty"));
+        }
+        let model = self.answered(&completion.model);
+        let body = if streamed {
+            // The server does not stream; the caller gets one all the same.
+            ChatBody::Stream(ChatStream::of(completion))
+        } else {
+            let raw = Raw {
+                dialect: wire.dialect(),
+                bytes,
+            };
+            ChatBody::Whole(Arc::new(completion), Some(raw))
+        };
+        let mut response = ChatResponse::new(model, body);
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+
+    async fn stream(&self, headers: HeaderMap, body: reqwest::Body) -> Result<ChatResponse, Error> {
+        let Inner {
+            wire, max_event, ..
+        } = &*self.provider.inner;
+        let upstream = Upstream::new(
+            body,
+            *max_event,
+            wire.decoder(),
+            wire.dialect(),
+            self.name.clone(),
+        );
+        let upstream = commit(upstream, self.commit).await?;
+        let model = self.answered(upstream.model.as_deref().unwrap_or_default());
+        let mut response = ChatResponse::stream(model, ChatStream::new(upstream));
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+
+    /// The model that answered, by the provider's account, or else the one that was asked.
+    fn answered(&self, model: &str) -> Name {
+        if model.is_empty() { &self.model } else { model }.into()
+    }
+}
+
+/// No answer came. Whatever went wrong before the first byte of one is a matter of connection.
+fn not_sent(error: reqwest::Error) -> Error {
+    let message = if error.is_builder() {
+        return Error::refused("can't be addressed").with_source(error.without_url());
+    } else if error.is_timeout() {
+        "connecting took too long"
+    } else if error.is_connect() {
+        "no connection"
+    } else {
+        "the connection broke before an answer came"
+    };
+    Error::new(FaultKind::Connect, message).with_source(error.without_url())
+}
+
+/// Reads a body up to a limit; says whether that was all of it.
+async fn read_body(mut body: reqwest::Body, limit: usize) -> Result<(Bytes, bool), Error> {
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let frame = frame.map_err(|error| {
+            Error::malformed("the connection broke before the answer ended")
+                .with_source(error.without_url())
+        })?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if first.len() + all.len() + data.len() > limit {
+            return Ok((join(first, all), false));
+        }
+        // Most answers come in one piece, which is then not copied.
+        if first.is_empty() && all.is_empty() {
+            first = data;
+        } else {
+            if all.is_empty() {
+                all.extend_from_slice(&std::mem::take(&mut first));
+            }
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok((join(first, all), true))
+}
+
+fn join(first: Bytes, all: BytesMut) -> Bytes {
+    if all.is_empty() { first } else { all.freeze() }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|kind| kind.trim_start().starts_with("application/json"))
+}
+
+fn is_page(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"<")
+}
+
+/// The provider's id of the request, under any of its usual names.
+fn request_id(headers: &HeaderMap) -> Option<&str> {
+    [
+        "request-id",
+        "x-request-id",
+        "apim-request-id",
+        "x-generation-id",
+        "cf-ray",
+    ]
+    .iter()
+    .find_map(|name| headers.get(*name)?.to_str().ok())
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Upstream")
+    }
+}
