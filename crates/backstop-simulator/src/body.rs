@@ -43,9 +43,9 @@ pub(crate) struct Play {
 }
 
 impl Play {
-    pub(crate) fn new(steps: impl IntoIterator<Item = Step>, ticket: Ticket, line: Line) -> Self {
+    pub(crate) fn new(steps: Vec<Step>, ticket: Ticket, line: Line) -> Self {
         Self {
-            steps: steps.into_iter().collect(),
+            steps: VecDeque::from(steps),
             sleep: None,
             ticket: Some(ticket),
             line,

@@ -39,7 +39,7 @@ pub(super) fn whole_seconds(wait: Duration) -> u64 {
 
 /// A JSON string with its quotes and escapes.
 pub(super) fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 /// A list of strings, or one alone.

@@ -123,7 +123,7 @@ impl Dialect {
     ) -> Failure {
         match self {
             Self::Anthropic => anthropic::failure(problem, model, stamp),
-            Self::Gemini => gemini::failure(problem, model),
+            Self::Gemini => gemini::failure(problem, route, model),
             Self::OpenAi => openai::failure(problem, route, model),
         }
     }

@@ -182,6 +182,16 @@ async fn a_blocked_prompt_is_a_200_without_candidates() {
     assert_eq!(status, 200);
     assert_eq!(reply["candidates"], Value::Null);
     assert_eq!(reply["promptFeedback"]["blockReason"], "PROHIBITED_CONTENT");
+    let streamed = stream(&simulator, EVENTS, request(json!({}))).await;
+    assert_eq!(
+        events(&streamed)[0]["promptFeedback"]["blockReason"],
+        "PROHIBITED_CONTENT"
+    );
+    let streamed = stream(&simulator, ARRAY, request(json!({}))).await;
+    assert_eq!(
+        serde_json::from_str::<Vec<Value>>(&streamed).unwrap().len(),
+        1
+    );
 }
 
 #[tokio::test]

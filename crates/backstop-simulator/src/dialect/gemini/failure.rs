@@ -1,13 +1,19 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::reply::response_id;
+use super::reply::{event, response_id};
 use crate::{
-    dialect::{Failure, Framing},
+    dialect::{Failure, Framing, Route},
     problem::Problem,
 };
 
-pub(in crate::dialect) fn failure(problem: &Problem, model: &str) -> Failure {
+const JSON: &str = "application/json; charset=UTF-8";
+
+pub(in crate::dialect) fn failure(
+    problem: &Problem,
+    route: Option<&Route>,
+    model: &str,
+) -> Failure {
     let (status, word, message): (u16, &str, String) = match problem {
         Problem::Invalid { message, .. } => (400, "INVALID_ARGUMENT", message.clone()),
         Problem::NoKey => (
@@ -56,7 +62,7 @@ pub(in crate::dialect) fn failure(problem: &Problem, model: &str) -> Failure {
             "INVALID_ARGUMENT",
             "Request payload size exceeds the limit.".into(),
         ),
-        Problem::Filtered => return blocked(model),
+        Problem::Filtered => return blocked(route, model),
         Problem::RateLimited(wait) => (
             429,
             "RESOURCE_EXHAUSTED",
@@ -101,11 +107,7 @@ pub(in crate::dialect) fn failure(problem: &Problem, model: &str) -> Failure {
         error["details"] = details;
     }
     let body = json!({ "error": error });
-    Failure::new(
-        status,
-        "application/json; charset=UTF-8",
-        format!("{body:#}\n"),
-    )
+    Failure::new(status, JSON, format!("{body:#}\n"))
 }
 
 fn details(problem: &Problem, model: &str) -> Option<Value> {
@@ -142,25 +144,29 @@ fn details(problem: &Problem, model: &str) -> Option<Value> {
     }
 }
 
-/// A prompt that was blocked is no error to Gemini: 200, and no candidates.
-fn blocked(model: &str) -> Failure {
+/// A prompt that was blocked is no error to Gemini: 200, and no candidates, in the frame of a reply.
+fn blocked(route: Option<&Route>, model: &str) -> Failure {
     let body = json!({
         "promptFeedback": { "blockReason": "PROHIBITED_CONTENT" },
         "usageMetadata": { "promptTokenCount": 8, "totalTokenCount": 8 },
         "modelVersion": model,
         "responseId": response_id(),
     });
-    Failure::new(
-        200,
-        "application/json; charset=UTF-8",
-        format!("{body:#}\n"),
-    )
+    let framing = match route {
+        Some(Route::Generate { framing, .. }) => *framing,
+        _ => None,
+    };
+    match framing {
+        Some(Framing::Events) => Failure::new(200, "text/event-stream", event(&body)),
+        Some(Framing::Array) => Failure::new(200, JSON, format!("[{body:#}\n]")),
+        None => Failure::new(200, JSON, format!("{body:#}\n")),
+    }
 }
 
 /// A stream that fails turns into a plain error object, with no `data:` before it; in an array it
 /// is one more element.
 pub(in crate::dialect) fn error_event(framing: Framing, first: bool) -> Bytes {
-    let error = failure(&Problem::Unavailable, "").body;
+    let error = failure(&Problem::Unavailable, None, "").body;
     match framing {
         Framing::Events => error,
         Framing::Array => {

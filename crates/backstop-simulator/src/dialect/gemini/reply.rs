@@ -107,7 +107,7 @@ pub(in crate::dialect) fn frames(turn: &Turn, framing: Framing) -> Frames {
     }
 }
 
-fn event(response: &Value) -> Bytes {
+pub(super) fn event(response: &Value) -> Bytes {
     format!("data: {response}\r\n\r\n").into()
 }
 

@@ -11,63 +11,58 @@ use crate::{
     turn::{Turn, json as to_text},
 };
 
+/// Written out by hand, in the order of the real ones: a load test asks for many.
 pub(in crate::dialect) fn whole(turn: &Turn, stamp: &Stamp) -> Bytes {
-    let reply = &turn.reply;
-    let choices = (0..turn.ask.choices).map(|index| {
-        let content = if reply.text.is_empty() && !reply.tool_calls.is_empty() {
-            Value::Null
-        } else {
-            json!(reply.text)
-        };
-        let mut message =
-            json!({ "role": "assistant", "content": content, "refusal": null, "annotations": [] });
-        if let Some(thinking) = &reply.thinking {
-            message["reasoning_content"] = json!(thinking);
-        }
-        if !reply.tool_calls.is_empty() {
-            let calls = reply.tool_calls.iter().map(|call| {
-                json!({
-                    "id": tool_id(),
-                    "type": "function",
-                    "function": { "name": call.name, "arguments": to_text(&call.arguments) },
-                })
-            });
-            message["tool_calls"] = calls.collect();
-        }
-        json!({
-            "index": index,
-            "message": message,
-            "logprobs": null,
-            "finish_reason": finish_reason(&turn.stop),
-        })
-    });
-    let body = json!({
-        "id": completion_id(),
-        "object": "chat.completion",
-        "created": stamp.created,
-        "model": turn.ask.model,
-        "choices": choices.collect::<Value>(),
-        "usage": usage(turn),
-        "service_tier": "default",
-        "system_fingerprint": FINGERPRINT,
-    });
-    body.to_string().into()
+    let message = message(turn);
+    let finish = finish_reason(&turn.stop);
+    let mut choices = String::new();
+    for index in 0..turn.ask.choices {
+        let comma = if index == 0 { "" } else { "," };
+        choices.push_str(&format!(
+            r#"{comma}{{"index":{index},"message":{message},"logprobs":null,"finish_reason":"{finish}"}}"#
+        ));
+    }
+    let (id, created) = (completion_id(), stamp.created);
+    let (model, usage) = (quoted(&turn.ask.model), usage(turn));
+    format!(
+        r#"{{"id":"{id}","object":"chat.completion","created":{created},"model":{model},"choices":[{choices}],"usage":{usage},"service_tier":"default","system_fingerprint":"{FINGERPRINT}"}}"#
+    )
+    .into()
 }
 
-fn usage(turn: &Turn) -> Value {
+fn message(turn: &Turn) -> String {
+    let reply = &turn.reply;
+    let calls_only = reply.text.is_empty() && !reply.tool_calls.is_empty();
+    let content = if calls_only {
+        "null".to_owned()
+    } else {
+        quoted(&reply.text)
+    };
+    let mut message = format!(r#"{{"role":"assistant","content":{content},"refusal":null"#);
+    if let Some(thinking) = &reply.thinking {
+        message.push_str(&format!(r#","reasoning_content":{}"#, quoted(thinking)));
+    }
+    if !reply.tool_calls.is_empty() {
+        let calls = reply.tool_calls.iter().map(|call| {
+            json!({
+                "id": tool_id(),
+                "type": "function",
+                "function": { "name": call.name, "arguments": to_text(&call.arguments) },
+            })
+        });
+        message.push_str(&format!(r#","tool_calls":{}"#, calls.collect::<Value>()));
+    }
+    message.push_str(r#","annotations":[]}"#);
+    message
+}
+
+fn usage(turn: &Turn) -> String {
+    let input = turn.ask.input_tokens;
     let output = turn.output_tokens * turn.ask.choices as u64;
-    json!({
-        "prompt_tokens": turn.ask.input_tokens,
-        "completion_tokens": output,
-        "total_tokens": turn.ask.input_tokens + output,
-        "prompt_tokens_details": { "cached_tokens": 0, "audio_tokens": 0 },
-        "completion_tokens_details": {
-            "reasoning_tokens": turn.thinking_tokens,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
-    })
+    let (total, thinking) = (input + output, turn.thinking_tokens);
+    format!(
+        r#"{{"prompt_tokens":{input},"completion_tokens":{output},"total_tokens":{total},"prompt_tokens_details":{{"cached_tokens":0,"audio_tokens":0}},"completion_tokens_details":{{"reasoning_tokens":{thinking},"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}}"#
+    )
 }
 
 const fn finish_reason(stop: &Stop) -> &'static str {
@@ -140,9 +135,7 @@ pub(in crate::dialect) fn frames(turn: &Turn, stamp: &Stamp) -> Frames {
             .push(writer.delta(index, "{}", Some(finish_reason(&turn.stop))));
     }
     if turn.ask.include_usage {
-        frames
-            .closing
-            .push(writer.frame("[]", &usage(turn).to_string()));
+        frames.closing.push(writer.frame("[]", &usage(turn)));
     }
     frames.closing.push(Bytes::from_static(b"data: [DONE]\n\n"));
     frames
