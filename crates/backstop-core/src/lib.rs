@@ -9,6 +9,7 @@ pub mod context;
 pub mod tail;
 
 mod absorb;
+mod budget;
 mod classify;
 mod deadline;
 mod error;
@@ -28,13 +29,14 @@ pub use self::grpc::{GrpcHttp, GrpcStatus};
 pub use self::http::HttpStatus;
 pub use self::{
     absorb::{Absorb, AbsorbFuture, AbsorbLayer, Lift, LiftFuture},
+    budget::{Budget, InvalidBudget, Spent, Withdrawal},
     classify::{Classify, ClassifyFn, ErrorsAreTransient, Verdict, classify_fn},
     deadline::Deadline,
     error::{BoxError, Elapsed, Exhausted, Limit, Open},
     fault::{Fault, FaultKind, FaultKinds},
     gate::Gate,
     retry_after::RetryHint,
-    served_by::{ServedBy, Stamp, StampedError},
+    served_by::{ServedBy, Stamp, Stamped, StampedError},
     tail::{AtOnce, Completes, End, Tail, UntilEnd, Watch},
     trail::{Attempt, Name, Trail},
 };
