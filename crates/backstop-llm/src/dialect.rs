@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::{ChatRequest, Chunk, Completion, Error, Event, Secret, plan::Plan, sse};
-use crate::{anthropic::Anthropic, openai::OpenAi};
+use crate::{anthropic::Anthropic, gemini::Gemini, openai::OpenAi};
 
 /// A language that providers or callers speak.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -30,19 +30,22 @@ use crate::{anthropic::Anthropic, openai::OpenAi};
 pub enum Dialect {
     /// Anthropic's Messages.
     Anthropic,
+    /// Google's generateContent and streamGenerateContent.
+    Gemini,
     /// OpenAI's Chat Completions, and every server that is compatible with them.
     OpenAi,
 }
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 2] = [Self::Anthropic, Self::OpenAi];
+    pub const ALL: [Self; 3] = [Self::Anthropic, Self::Gemini, Self::OpenAi];
 
     /// Its name in a configuration: `anthropic`, `openai`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
             Self::OpenAi => "openai",
         }
     }
@@ -52,16 +55,18 @@ impl Dialect {
     pub fn wire(self) -> &'static dyn Wire {
         match self {
             Self::Anthropic => &Anthropic,
+            Self::Gemini => &Gemini,
             Self::OpenAi => &OpenAi,
         }
     }
 
-    /// Its side towards callers.
+    /// Its side towards callers. Gemini's has none; such callers are answered in OpenAI's dialect,
+    /// which the most clients understand.
     #[must_use]
     pub fn front(self) -> &'static dyn Front {
         match self {
             Self::Anthropic => &Anthropic,
-            Self::OpenAi => &OpenAi,
+            Self::Gemini | Self::OpenAi => &OpenAi,
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod sse;
 mod anthropic;
 mod classify;
 mod error;
+mod gemini;
 mod json;
 mod json_write;
 mod openai;

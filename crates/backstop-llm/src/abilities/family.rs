@@ -11,6 +11,7 @@ pub(super) fn abilities(dialect: Dialect, model: &str) -> Abilities {
     let name = model.rsplit('/').next().unwrap_or(model);
     match dialect {
         Dialect::Anthropic => anthropic(name),
+        Dialect::Gemini => gemini(name),
         Dialect::OpenAi => openai(name),
     }
 }
@@ -78,6 +79,26 @@ fn anthropic(name: &str) -> Abilities {
         .without(Need::Temperature)
         .without(Need::TopP)
         .without(Need::TopK)
+}
+
+fn gemini(name: &str) -> Abilities {
+    let base = Abilities {
+        can: Needs::ALL.minus(Needs::of(&[
+            Need::Fields,
+            Need::Native,
+            Need::Prefill,
+            Need::SingleToolCalls,
+        ])),
+        max_temperature: 200,
+        context_window: Some(1_048_576),
+        max_output: None,
+        resumes: Resumes::Instruction,
+    };
+    let starts = |names: &[&str]| names.iter().any(|n| name.starts_with(n));
+    if starts(&["gemini-1", "gemini-2.0"]) {
+        return base.without(Need::Reasoning).with_max_output(8192);
+    }
+    base.with_max_output(65_536)
 }
 
 fn openai(name: &str) -> Abilities {
