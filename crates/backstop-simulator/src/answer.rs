@@ -101,7 +101,7 @@ impl Asked {
         let model = model.unwrap_or_default().to_owned();
         let admitted = shared
             .dialect
-            .admit(&parts.headers, query, shared.api_key.as_deref());
+            .admit(&parts.headers, query, shared.api_key.as_ref());
         let body = admitted.and(body).and_then(|body| {
             shared.check_model(&model)?;
             Ok(body)

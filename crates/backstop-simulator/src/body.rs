@@ -31,6 +31,8 @@ pub(crate) enum Step {
     Close,
     /// Sends nothing any more.
     Stall,
+    /// Sends the same at this interval, for ever.
+    Repeat(Bytes, Duration),
 }
 
 /// The body of an answer: it plays its steps, and tells the log how it ended.
@@ -116,6 +118,12 @@ impl Body for Play {
                 Step::Close => {
                     self.end(Outcome::Broken);
                     return Poll::Ready(None);
+                }
+                Step::Repeat(data, interval) => {
+                    let frame = Frame::data(data.clone());
+                    self.steps.push_front(Step::Repeat(data, interval));
+                    self.steps.push_front(Step::Wait(interval));
+                    return Poll::Ready(Some(Ok(frame)));
                 }
                 Step::Stall => {
                     self.steps.push_front(Step::Stall);

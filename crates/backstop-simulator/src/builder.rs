@@ -5,6 +5,7 @@ use tokio::net::{TcpListener, ToSocketAddrs};
 use crate::{
     dialect::Dialect,
     faults::Faults,
+    key::Key,
     log::Log,
     pace::Pace,
     script::{Reply, Script},
@@ -18,7 +19,7 @@ use crate::{
 pub struct Builder {
     dialect: Dialect,
     name: String,
-    api_key: Option<String>,
+    api_key: Option<Key>,
     models: Vec<String>,
     pace: Pace,
     prefill: Prefill,
@@ -48,7 +49,7 @@ impl Builder {
 
     /// The key that callers must have; by default none is asked for.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
-        self.api_key = Some(key.into());
+        self.api_key = Some(Key(key.into()));
         self
     }
 

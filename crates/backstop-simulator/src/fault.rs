@@ -65,6 +65,8 @@ pub(crate) enum Break {
     Stall,
     /// An error event comes, then the end.
     Error,
+    /// Keep-alives come at this interval, and nothing else.
+    Ping(Duration),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -229,6 +231,12 @@ impl Fault {
     /// Silence after so many chunks of content, on a connection that stays open.
     pub fn stall(after: usize) -> Self {
         Self::breaks(Break::Stall, "stall", after)
+    }
+
+    /// No content after so many chunks, but a keep-alive at this interval: Anthropic's `ping`
+    /// event, a comment elsewhere, white space in a plain reply.
+    pub fn pings(after: usize, interval: Duration) -> Self {
+        Self::breaks(Break::Ping(interval), "pings", after)
     }
 
     /// The dialect's error event after so many chunks of content, then a clean end. With 0 it is

@@ -14,6 +14,7 @@ mod dialect;
 mod fault;
 mod faults;
 mod ids;
+mod key;
 mod log;
 mod pace;
 mod problem;

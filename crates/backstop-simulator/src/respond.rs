@@ -69,7 +69,7 @@ impl Respond<'_> {
             Err(problem) => return self.failure(&problem, Some(route), model),
         };
         if matches!(route, Route::CountTokens { .. }) {
-            let count = dialect.count(ask.input_tokens);
+            let count = route.count(ask.input_tokens);
             return self.plain(count.to_string().into());
         }
         let shared = self.shared;
@@ -97,7 +97,7 @@ impl Respond<'_> {
             Effect::Break { after, how } => {
                 let half = body.slice(..body.len() / 2);
                 let sent = (after > 0).then_some(Step::Send(half));
-                sent.into_iter().chain(ending(how)).collect()
+                sent.into_iter().chain(ending(how, BLANK)).collect()
             }
             _ => vec![Step::Send(body)],
         };
@@ -130,7 +130,7 @@ impl Respond<'_> {
                 steps.push(Step::Send(route.error_event(error_first)));
                 steps.push(Step::Close);
             }
-            Some((_, how)) => steps.extend(ending(how)),
+            Some((_, how)) => steps.extend(ending(how, route.ping())),
         }
         self.respond(StatusCode::OK, typed(route.stream_type()), steps)
     }
@@ -210,16 +210,20 @@ impl Respond<'_> {
     }
 }
 
-/// What has been sent reaches the wire before the connection ends.
-fn ending(how: Break) -> [Step; 2] {
+/// What has been sent reaches the wire before the reply breaks.
+fn ending(how: Break, ping: Bytes) -> [Step; 2] {
     let end = match how {
         Break::Cut => Step::Cut,
         Break::Reset => Step::Reset,
         Break::Close | Break::Error => Step::Close,
         Break::Stall => Step::Stall,
+        Break::Ping(interval) => Step::Repeat(ping, interval),
     };
     [Step::Wait(Duration::ZERO), end]
 }
+
+/// How OpenRouter keeps a plain reply alive.
+const BLANK: Bytes = Bytes::from_static(b"\n         \n");
 
 const JSON: &str = "application/json";
 

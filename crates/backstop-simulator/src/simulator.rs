@@ -12,6 +12,7 @@ use crate::{
     dialect::Dialect,
     fault::Fault,
     faults::Faults,
+    key::Key,
     log::{Call, Log, Outcome},
     pace::Pace,
     problem::Problem,
@@ -47,7 +48,7 @@ pub struct Simulator {
 pub(crate) struct Shared {
     pub(crate) dialect: Dialect,
     pub(crate) name: String,
-    pub(crate) api_key: Option<String>,
+    pub(crate) api_key: Option<Key>,
     pub(crate) models: Vec<String>,
     pub(crate) pace: Pace,
     pub(crate) prefill: Prefill,

@@ -10,12 +10,13 @@ use crate::fault::{Fault, InvalidFault};
 
 const PRESETS: &str = "overloaded, unavailable, error, rate_limited, quota, denied, forbidden, \
                        missing, invalid, too_large, filtered, late, slow, hang, reset, \
-                       reset_after, refuse, cut, close, stall, error_event, error_first, html, \
+                       reset_after, refuse, cut, close, stall, pings, error_event, error_first, html, \
                        empty, error_200, garbage, none";
 
-/// How late a fault of lateness is, and how many chunks come before a break, unless it is said.
+/// How late, how long, how often and after how many chunks, unless it is said.
 const LATE: Duration = Duration::from_secs(3);
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+const INTERVAL: Duration = Duration::from_secs(1);
 const AFTER: usize = 2;
 
 /// Reads a preset's name, a fault in JSON, or an array of these, one a call.
@@ -83,7 +84,7 @@ struct Spec {
     body: Option<Value>,
     /// How many chunks come before a break.
     after: Option<usize>,
-    /// How late, for a preset of lateness; the wait, for `rate_limited`.
+    /// How late, for a preset of lateness; the wait, for `rate_limited`; the interval, for `pings`.
     by: Option<Span>,
     delay: Option<Span>,
     #[serde(alias = "first_n")]
@@ -157,6 +158,7 @@ impl Spec {
             "cut" => Fault::cut(after),
             "close" => Fault::close(after),
             "stall" => Fault::stall(after),
+            "pings" => Fault::pings(after, by(INTERVAL)),
             "error_event" => Fault::error_event(after),
             "error_first" => Fault::error_event(0),
             "html" => Fault::html(),

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use self::fields::{bearer, header};
 pub(crate) use self::route::{Framing, Route};
-use crate::{ids, problem::Problem, turn::Prefill};
+use crate::{ids, key::Key, problem::Problem, turn::Prefill};
 
 /// The API that a stand-in speaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -87,9 +87,9 @@ impl Dialect {
         self,
         headers: &HeaderMap,
         query: &str,
-        key: Option<&str>,
+        key: Option<&Key>,
     ) -> Result<(), Problem> {
-        if let Some(key) = key {
+        if let Some(Key(key)) = key {
             let given = match self {
                 Self::Anthropic => header(headers, "x-api-key").or_else(|| bearer(headers)),
                 Self::Gemini => header(headers, "x-goog-api-key")
@@ -152,14 +152,6 @@ impl Dialect {
             Self::Anthropic => anthropic::model(model),
             Self::Gemini => gemini::model(model),
             Self::OpenAi => openai::model(model, stamp),
-        }
-    }
-
-    /// A length in tokens.
-    pub(crate) fn count(self, tokens: u64) -> Value {
-        match self {
-            Self::Gemini => gemini::count(tokens),
-            Self::Anthropic | Self::OpenAi => anthropic::count(tokens),
         }
     }
 

@@ -64,6 +64,14 @@ impl Route {
         }
     }
 
+    /// A length in tokens.
+    pub(crate) fn count(&self, tokens: u64) -> Value {
+        match self {
+            Self::CountTokens { model: Some(_) } => gemini::count(tokens),
+            _ => anthropic::count(tokens),
+        }
+    }
+
     /// A plain reply.
     pub(crate) fn whole(&self, turn: &Turn, stamp: &Stamp) -> Bytes {
         match self {
@@ -95,6 +103,18 @@ impl Route {
                 gemini::error_event(framing.unwrap_or(Framing::Events), first)
             }
             _ => chat::error_event(),
+        }
+    }
+
+    /// What a stream says while it has nothing to say.
+    pub(crate) fn ping(&self) -> Bytes {
+        match self {
+            Self::Messages => anthropic::ping(),
+            Self::Generate {
+                framing: Some(Framing::Array),
+                ..
+            } => Bytes::from_static(b"\r\n"),
+            _ => Bytes::from_static(b": keep-alive\n\n"),
         }
     }
 

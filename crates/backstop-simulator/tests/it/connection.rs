@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::client::{Api, start, within};
+use crate::client::{APIS, Api, start, within};
 
 const BODY: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
 
@@ -123,6 +123,40 @@ async fn a_caller_that_leaves_a_stalled_or_a_slow_stream_is_seen_to_leave() {
             (Outcome::Cancelled, Some(200))
         );
         simulator.clear_calls();
+    }
+}
+
+#[tokio::test]
+async fn pings_go_on_without_content_until_the_caller_leaves() {
+    for api in APIS {
+        let simulator = start(api.dialect()).await;
+        simulator.fault(Fault::pings(1, Duration::from_millis(1)));
+        for streamed in [true, false] {
+            let ping = match (streamed, api) {
+                (false, _) => "\n         \n",
+                (true, Api::Messages) => "event: ping\n",
+                (true, Api::GenerateArray) => "\r\n",
+                (true, _) => ": keep-alive\n\n",
+            };
+            let mut response = within(api.request(&simulator, streamed).send())
+                .await
+                .unwrap();
+            let mut seen = String::new();
+            while seen.matches(ping).count() < 5 {
+                let chunk = within(response.chunk())
+                    .await
+                    .unwrap()
+                    .expect("the pings go on");
+                seen.push_str(std::str::from_utf8(&chunk).unwrap());
+            }
+            if streamed {
+                assert_eq!(api.streamed_text(&seen), "Hello");
+            }
+            drop(response);
+            let calls = within(simulator.wait_until_idle()).await;
+            assert_eq!(calls[0].outcome, Outcome::Cancelled);
+            simulator.clear_calls();
+        }
     }
 }
 

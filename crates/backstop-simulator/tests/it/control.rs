@@ -1,6 +1,6 @@
 //! Faults, replies and the log over HTTP.
 
-use backstop_simulator::Dialect;
+use backstop_simulator::{Dialect, Simulator};
 use serde_json::{Value, json};
 
 use crate::client::{Api, get, start, within};
@@ -91,6 +91,10 @@ async fn the_log_tells_each_call_without_its_key() {
         (&json!(200), &json!("completed"))
     );
     assert!(!format!("{:?}", simulator.calls()).contains("s3cret"));
+    let keyed = Simulator::builder(Dialect::Anthropic).api_key("s3cret");
+    assert!(!format!("{keyed:?}").contains("s3cret"));
+    let keyed = within(keyed.start()).await.unwrap();
+    assert!(!format!("{keyed:?}").contains("s3cret"));
 
     delete(&format!("{}/_/log", simulator.url())).await;
     assert_eq!(get(&simulator, "/_/log").await, json!([]));

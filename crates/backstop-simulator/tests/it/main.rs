@@ -11,3 +11,4 @@ mod faults;
 mod generate;
 mod messages;
 mod responses;
+mod rules;

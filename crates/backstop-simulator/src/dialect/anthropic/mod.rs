@@ -3,13 +3,14 @@
 mod failure;
 mod reply;
 mod request;
+mod rules;
 
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
 pub(super) use self::{
     failure::{error_event, failure},
-    reply::{frames, whole},
+    reply::{frames, ping, whole},
     request::{For, read},
 };
 use super::{

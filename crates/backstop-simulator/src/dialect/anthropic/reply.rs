@@ -182,7 +182,7 @@ impl Blocks {
 
 const SPACES: &str = "               ";
 
-fn ping() -> Bytes {
+pub(in crate::dialect) fn ping() -> Bytes {
     Bytes::from_static(b"event: ping\ndata: {\"type\": \"ping\"}\n\n")
 }
 

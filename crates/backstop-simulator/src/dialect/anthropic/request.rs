@@ -1,5 +1,6 @@
 use serde_json::Value;
 
+use super::rules;
 use crate::{
     ask::{Ask, Format, Message, Role, Tool, ToolChoice, text_of},
     dialect::fields::{check_range, field, is_true, list, strings, text_field},
@@ -61,6 +62,7 @@ pub(in crate::dialect) fn read(body: &Value, purpose: For) -> Result<Ask, Proble
     check_range(body, "temperature", 0.0..=1.0, |_| {
         "temperature: range: 0..1".to_owned()
     })?;
+    rules::check(body)?;
     let mut ask = Ask {
         model,
         max_tokens,

@@ -1,8 +1,9 @@
 use serde_json::Value;
 
+use super::rules;
 use crate::{
     ask::{Ask, Continuation, Format, Message, Role, Tool, ToolChoice, text_of},
-    dialect::fields::{check_range, field, is_true, list, strings, text_field},
+    dialect::fields::{field, is_true, list, strings, text_field},
     problem::Problem,
 };
 
@@ -54,11 +55,7 @@ pub(in crate::dialect) fn read(body: &Value, deployment: Option<&str>) -> Result
             })?),
             None => None,
         };
-    check_range(body, "temperature", 0.0..=2.0, |value| {
-        format!(
-            "Invalid 'temperature': decimal out of range. Expected a value <= 2, but got {value} instead."
-        )
-    })?;
+    rules::check(body)?;
     let mut ask = Ask {
         model,
         max_tokens,
