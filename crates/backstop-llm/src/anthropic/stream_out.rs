@@ -145,6 +145,10 @@ impl Writer {
     }
 
     fn event(&mut self, item: &Event, out: &mut Vec<u8>) {
+        // The dialect has no place for a second answer.
+        if item.choice().is_some_and(|choice| choice > 0) {
+            return;
+        }
         match item {
             Event::Start { id, model, .. } => self.start(id, model, out),
             Event::Text { delta, .. } | Event::Refusal { delta, .. } => self.text(delta, out),

@@ -7,7 +7,7 @@ pub(crate) mod words;
 use std::{fmt, time::Duration};
 
 use backstop_core::{
-    BoxError, Elapsed, Exhausted, Fault, FaultKind, Name, Open, RetryHint, ServedBy, Trail,
+    BoxError, Elapsed, Exhausted, Fault, FaultKind, Name, Open, RetryHint, ServedBy, Stamp, Trail,
 };
 use http::StatusCode;
 
@@ -208,15 +208,10 @@ impl Error {
         self.inner.usage
     }
 
-    /// Who had served a stream that broke off, and what failed on the way.
+    /// Who the error came from, once a served-by layer has said so, and what failed on the way.
     #[must_use]
     pub const fn served_by(&self) -> Option<&ServedBy> {
         self.inner.served_by.as_ref()
-    }
-
-    /// Says who had served.
-    pub const fn served_by_mut(&mut self) -> &mut Option<ServedBy> {
-        &mut self.inner.served_by
     }
 
     /// Every attempt that failed, where several were made.
@@ -280,6 +275,20 @@ impl Error {
                 | FaultKind::QuotaExhausted
                 | FaultKind::TooLarge
         )
+    }
+}
+
+impl Stamp for Error {
+    fn served_by(&self) -> Option<&ServedBy> {
+        self.inner.served_by.as_ref()
+    }
+
+    fn served_by_mut(&mut self) -> Option<&mut ServedBy> {
+        self.inner.served_by.as_mut()
+    }
+
+    fn stamp(&mut self, stamp: ServedBy) {
+        self.inner.served_by = Some(stamp);
     }
 }
 

@@ -96,10 +96,12 @@ impl From<WireUsage> for Usage {
         };
         Self {
             input: wire.prompt_tokens,
+            // Azure's Grok counts more cached tokens than there are.
             cached: wire
                 .prompt_tokens_details
                 .cached_tokens
-                .max(wire.prompt_cache_hit_tokens),
+                .max(wire.prompt_cache_hit_tokens)
+                .min(wire.prompt_tokens),
             cache_write: wire.prompt_tokens_details.cache_write_tokens,
             output,
             reasoning,

@@ -10,7 +10,7 @@ use std::{
 
 use backstop_core::{Fault, FaultKind, Name, RetryHint};
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
@@ -215,16 +215,19 @@ impl Config {
         if !parts.status.is_success() {
             return Err(self.refused(parts.status, &parts.headers, body).await);
         }
-        if streamed && !is_json(&parts.headers) {
-            self.stream(parts.headers, body).await
-        } else {
-            self.whole(parts.headers, body, streamed).await
+        if streamed {
+            let (begun, body) = peek(body).await?;
+            if is_stream(&begun) {
+                return self.stream(parts.headers, begun, body).await;
+            }
+            return self.whole(parts.headers, begun, body, true).await;
         }
+        self.whole(parts.headers, Bytes::new(), body, false).await
     }
 
     /// The provider answered with an error.
     async fn refused(&self, status: StatusCode, headers: &HeaderMap, body: reqwest::Body) -> Error {
-        let body = match read_body(body, MAX_ERROR).await {
+        let body = match read_body(Bytes::new(), body, MAX_ERROR).await {
             Ok((body, _)) => body,
             // The status says enough, whatever becomes of the body.
             Err(_) => Bytes::new(),
@@ -248,13 +251,14 @@ impl Config {
     async fn whole(
         &self,
         headers: HeaderMap,
+        begun: Bytes,
         body: reqwest::Body,
         streamed: bool,
     ) -> Result<ChatResponse, Error> {
         let Inner {
             wire, max_answer, ..
         } = &*self.provider.inner;
-        let (bytes, complete) = read_body(body, *max_answer).await?;
+        let (bytes, complete) = read_body(begun, body, *max_answer).await?;
         if !complete {
             return Err(Error::malformed("the answer is larger than allowed"));
         }
@@ -284,11 +288,17 @@ impl Config {
         Ok(response)
     }
 
-    async fn stream(&self, headers: HeaderMap, body: reqwest::Body) -> Result<ChatResponse, Error> {
+    async fn stream(
+        &self,
+        headers: HeaderMap,
+        begun: Bytes,
+        body: reqwest::Body,
+    ) -> Result<ChatResponse, Error> {
         let Inner {
             wire, max_event, ..
         } = &*self.provider.inner;
         let upstream = Upstream::new(
+            &begun,
             body,
             *max_event,
             wire.decoder(),
@@ -322,18 +332,51 @@ fn not_sent(error: reqwest::Error) -> Error {
     Error::new(FaultKind::Connect, message).with_source(error.without_url())
 }
 
-/// Reads a body up to a limit; says whether that was all of it.
-async fn read_body(mut body: reqwest::Body, limit: usize) -> Result<(Bytes, bool), Error> {
-    let mut first = Bytes::new();
+/// The next bytes of a body.
+async fn read(body: &mut reqwest::Body) -> Result<Option<Bytes>, Error> {
+    loop {
+        let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await;
+        match frame.transpose() {
+            Ok(None) => return Ok(None),
+            Ok(Some(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+            Err(error) => {
+                let message = "the connection broke before the answer ended";
+                return Err(Error::malformed(message).with_source(error.without_url()));
+            }
+        }
+    }
+}
+
+/// Reads a body up to its first byte that is no white space, which some servers send to show that
+/// they are alive.
+async fn peek(mut body: reqwest::Body) -> Result<(Bytes, reqwest::Body), Error> {
+    while let Some(data) = read(&mut body).await? {
+        if !data.trim_ascii_start().is_empty() {
+            return Ok((data, body));
+        }
+    }
+    Err(Error::malformed("the answer is empty"))
+}
+
+/// Whether a body that begins like this is a stream of events. Its content type does not tell:
+/// servers have been seen to lie in it.
+fn is_stream(begun: &[u8]) -> bool {
+    !matches!(begun.trim_ascii_start().first(), Some(b'{' | b'[' | b'<'))
+}
+
+/// Reads a body up to a limit, whose beginning has been read; says whether that was all of it.
+async fn read_body(
+    begun: Bytes,
+    mut body: reqwest::Body,
+    limit: usize,
+) -> Result<(Bytes, bool), Error> {
+    let mut first = begun;
     let mut all = BytesMut::new();
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        let frame = frame.map_err(|error| {
-            Error::malformed("the connection broke before the answer ended")
-                .with_source(error.without_url())
-        })?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
+    while let Some(data) = read(&mut body).await? {
         if first.len() + all.len() + data.len() > limit {
             return Ok((join(first, all), false));
         }
@@ -352,13 +395,6 @@ async fn read_body(mut body: reqwest::Body, limit: usize) -> Result<(Bytes, bool
 
 fn join(first: Bytes, all: BytesMut) -> Bytes {
     if all.is_empty() { first } else { all.freeze() }
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|kind| kind.trim_start().starts_with("application/json"))
 }
 
 fn is_page(body: &[u8]) -> bool {

@@ -35,15 +35,18 @@ pub(super) struct Upstream {
 
 impl Upstream {
     pub(super) fn new(
+        begun: &[u8],
         body: reqwest::Body,
         limit: usize,
         decoder: Box<dyn Decoder>,
         dialect: Dialect,
         name: Name,
     ) -> Self {
+        let mut parser = SseParser::with_limit(limit);
+        parser.push(begun);
         Self {
             body: Some(body),
-            parser: SseParser::with_limit(limit),
+            parser,
             decoder,
             dialect,
             name,

@@ -100,6 +100,23 @@ pub enum Event {
 }
 
 impl Event {
+    /// Which answer it is about, where it is about one.
+    #[must_use]
+    pub const fn choice(&self) -> Option<u32> {
+        match self {
+            Self::Citation { choice, .. }
+            | Self::Finish { choice, .. }
+            | Self::RedactedThinking { choice, .. }
+            | Self::Refusal { choice, .. }
+            | Self::Signature { choice, .. }
+            | Self::Text { choice, .. }
+            | Self::Thinking { choice, .. }
+            | Self::ToolArguments { choice, .. }
+            | Self::ToolCall { choice, .. } => Some(*choice),
+            Self::End | Self::Ping | Self::Start { .. } | Self::Usage(_) => None,
+        }
+    }
+
     /// Whether the caller would see it: the first of these is the commit point.
     #[must_use]
     pub fn is_content(&self) -> bool {

@@ -9,7 +9,7 @@ mod usage;
 
 use std::{fmt, sync::Arc};
 
-use backstop_core::{Name, ServedBy};
+use backstop_core::{Name, ServedBy, Stamp};
 use http::{Extensions, HeaderMap};
 
 pub use self::{
@@ -112,11 +112,6 @@ impl ChatResponse {
         self.served_by.as_ref()
     }
 
-    /// Says who served it.
-    pub const fn served_by_mut(&mut self) -> &mut Option<ServedBy> {
-        &mut self.served_by
-    }
-
     /// The provider's response headers: rate limits and request ids.
     #[must_use]
     pub const fn headers(&self) -> &HeaderMap {
@@ -158,6 +153,20 @@ impl ChatResponse {
     /// The stream broke off.
     pub async fn text(self) -> Result<String, Error> {
         Ok(self.completion().await?.text())
+    }
+}
+
+impl Stamp for ChatResponse {
+    fn served_by(&self) -> Option<&ServedBy> {
+        self.served_by.as_ref()
+    }
+
+    fn served_by_mut(&mut self) -> Option<&mut ServedBy> {
+        self.served_by.as_mut()
+    }
+
+    fn stamp(&mut self, stamp: ServedBy) {
+        self.served_by = Some(stamp);
     }
 }
 
