@@ -206,6 +206,13 @@ pub fn mark() -> Mark {
     Mark(OPEN.get())
 }
 
+/// Whether anything has failed in this call already.
+#[inline]
+#[must_use]
+pub fn has_failed() -> bool {
+    OPEN.get() > 1
+}
+
 /// Names the attempts recorded since `mark` that have no name yet.
 pub fn name_since(mark: Mark, name: &Name) {
     if OPEN.get() > mark.0 {
@@ -237,8 +244,10 @@ fn with_trail<R>(f: impl FnOnce(&mut Trail) -> R) -> R {
 /// A layer makes one in `call` and enters it round the inner `call` and every poll.
 #[derive(Debug)]
 pub struct Scope {
-    /// The trail, where this layer is the outermost.
-    owned: Option<Trail>,
+    /// What is on the trail while it isn't open.
+    trail: Trail,
+    /// Whether this layer is the outermost.
+    is_owner: bool,
 }
 
 impl Scope {
@@ -247,20 +256,21 @@ impl Scope {
     #[must_use]
     pub fn open() -> Self {
         Self {
-            owned: (OPEN.get() == 0).then(Trail::new),
+            trail: Trail::new(),
+            is_owner: OPEN.get() == 0,
         }
     }
 
     /// Opens the trail for what is called while the guard lives.
     #[inline]
     pub fn enter(&mut self) -> InScope<'_> {
-        if let Some(trail) = &mut self.owned {
+        if self.is_owner {
             // A fault that an earlier call of this thread left behind is none of this one's.
             FAULT.set(None);
-            if trail.is_empty() {
+            if self.trail.is_empty() {
                 OPEN.set(1);
             } else {
-                resume(trail);
+                resume(&mut self.trail);
             }
         }
         InScope {
@@ -281,10 +291,8 @@ pub struct InScope<'a> {
 impl Drop for InScope<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(trail) = &mut self.scope.owned {
-            if OPEN.replace(0) > 1 {
-                suspend(trail);
-            }
+        if self.scope.is_owner && OPEN.replace(0) > 1 {
+            suspend(&mut self.scope.trail);
         }
     }
 }
@@ -387,7 +395,8 @@ pub fn traced<F: Future>(inner: F) -> Traced<F> {
     Traced {
         inner,
         scope: Scope {
-            owned: Some(Trail::new()),
+            trail: Trail::new(),
+            is_owner: true,
         },
     }
 }
@@ -415,6 +424,6 @@ impl<F: Future> Future for Traced<F> {
             let _open = this.scope.enter();
             this.inner.poll(cx)
         };
-        polled.map(|output| (output, this.scope.owned.take().unwrap_or_default()))
+        polled.map(|output| (output, std::mem::take(&mut this.scope.trail)))
     }
 }

@@ -1,16 +1,26 @@
 //! Who really answered.
 
-use std::{error::Error, fmt};
+use std::{
+    error::Error,
+    fmt,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
 
 use crate::{BoxError, Name, Trail};
 
-/// Who really answered a call.
+/// Who really answered a call: [`Stamped`], shared, so that a layer puts the same stamp on every
+/// answer at the cost of a counter, and only one that differs is made anew.
 ///
 /// The innermost stamp wins. What was *requested* is kept apart from what *served*: that the two
 /// differ does not mean that anything failed.
 #[derive(Clone, Debug)]
+pub struct ServedBy(Arc<Stamped>);
+
+/// What a [`ServedBy`] says.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct ServedBy {
+pub struct Stamped {
     /// Who answered.
     pub name: Name,
     /// Who went on with the answer, in order, where it broke off and was continued.
@@ -26,14 +36,14 @@ pub struct ServedBy {
 impl ServedBy {
     /// Served by `name`, with nothing failed on the way.
     #[must_use]
-    pub const fn new(name: Name) -> Self {
-        Self {
+    pub fn new(name: Name) -> Self {
+        Self(Arc::new(Stamped {
             name,
             continued_by: Vec::new(),
             requested: None,
             degraded: false,
             trail: Trail::new(),
-        }
+        }))
     }
 
     /// The same stamp, on an answer to a request for `name`.
@@ -45,9 +55,25 @@ impl ServedBy {
 
     /// The same stamp, on a lesser answer.
     #[must_use]
-    pub const fn degraded(mut self) -> Self {
+    pub fn degraded(mut self) -> Self {
         self.degraded = true;
         self
+    }
+}
+
+impl Deref for ServedBy {
+    type Target = Stamped;
+
+    #[inline]
+    fn deref(&self) -> &Stamped {
+        &self.0
+    }
+}
+
+impl DerefMut for ServedBy {
+    /// What is shared with other answers is copied first.
+    fn deref_mut(&mut self) -> &mut Stamped {
+        Arc::make_mut(&mut self.0)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use smallvec::SmallVec;
+
 use crate::Fault;
 
 /// The name of a candidate, a circuit or a cache: shared, so that passing it on costs no
@@ -87,8 +89,12 @@ impl fmt::Display for Attempt {
 /// It costs nothing while nothing fails and allocates once, at the first failure. It ends up on
 /// the response and on the error.
 #[derive(Clone, Debug, Default)]
-pub struct Trail {
-    attempts: Vec<Attempt>,
+pub struct Trail(Option<Box<Recorded>>);
+
+/// A word beside the pointer would be carried by every layer's future, so all of it is behind it.
+#[derive(Clone, Debug, Default)]
+struct Recorded {
+    attempts: SmallVec<[Attempt; Trail::FIRST]>,
     omitted: u32,
 }
 
@@ -100,53 +106,53 @@ impl Trail {
     const FIRST: usize = 8;
 
     /// A trail with nothing on it.
+    #[inline]
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            attempts: Vec::new(),
-            omitted: 0,
-        }
+        Self(None)
     }
 
     /// The attempts, in the order in which they ended.
     #[must_use]
     pub fn attempts(&self) -> &[Attempt] {
-        &self.attempts
+        self.0.as_ref().map_or(&[], |recorded| &recorded.attempts)
     }
 
     /// How many attempts there were beyond those that are listed.
     #[must_use]
-    pub const fn omitted(&self) -> u32 {
-        self.omitted
+    pub fn omitted(&self) -> u32 {
+        self.0.as_ref().map_or(0, |recorded| recorded.omitted)
     }
 
     /// How many attempts were really made: without the candidates that were passed over.
     #[must_use]
     pub fn attempted(&self) -> usize {
-        let listed = self.attempts.iter().filter(|attempt| attempt.number > 0);
-        listed.count().saturating_add(self.omitted as usize)
+        let listed = self.attempts().iter().filter(|attempt| attempt.number > 0);
+        listed.count().saturating_add(self.omitted() as usize)
     }
 
     /// Whether nothing failed.
+    #[inline]
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.attempts.is_empty()
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
 
     /// The last failure.
     #[must_use]
     pub fn last(&self) -> Option<&Attempt> {
-        self.attempts.last()
+        self.attempts().last()
     }
 
     /// How many different candidates are on the trail.
     #[must_use]
     pub fn candidates(&self) -> usize {
-        self.attempts
+        let attempts = self.attempts();
+        attempts
             .iter()
             .enumerate()
             .filter(|(i, attempt)| {
-                !self.attempts[..*i]
+                !attempts[..*i]
                     .iter()
                     .any(|earlier| earlier.candidate == attempt.candidate)
             })
@@ -156,7 +162,7 @@ impl Trail {
     /// The shortest wait that any service on the trail asked for.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.attempts
+        self.attempts()
             .iter()
             .filter_map(|attempt| attempt.fault.retry_after())
             .min()
@@ -164,24 +170,26 @@ impl Trail {
 
     /// How many attempts were recorded, listed or not.
     pub(crate) fn recorded(&self) -> usize {
-        self.attempts.len() + self.omitted as usize
+        self.attempts().len() + self.omitted() as usize
     }
 
     /// Adds one attempt.
     pub fn push(&mut self, attempt: Attempt) {
-        if self.attempts.len() == Self::LIMIT {
-            self.omitted = self.omitted.saturating_add(1);
-            return;
+        let recorded = self.0.get_or_insert_default();
+        if recorded.attempts.len() == Self::LIMIT {
+            recorded.omitted = recorded.omitted.saturating_add(1);
+        } else {
+            recorded.attempts.push(attempt);
         }
-        if self.attempts.capacity() == 0 {
-            self.attempts.reserve_exact(Self::FIRST);
-        }
-        self.attempts.push(attempt);
     }
 
     /// Names the attempts from index `from` on that have no name yet.
     pub(crate) fn name_from(&mut self, from: usize, name: &Name) {
-        for attempt in self.attempts.iter_mut().skip(from) {
+        let attempts = self
+            .0
+            .iter_mut()
+            .flat_map(|recorded| &mut recorded.attempts);
+        for attempt in attempts.skip(from) {
             attempt.candidate.get_or_insert_with(|| name.clone());
         }
     }
@@ -189,16 +197,16 @@ impl Trail {
 
 impl fmt::Display for Trail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, attempt) in self.attempts.iter().enumerate() {
+        for (i, attempt) in self.attempts().iter().enumerate() {
             if i > 0 {
                 f.write_str("; ")?;
             }
             write!(f, "{attempt}")?;
         }
-        if self.omitted > 0 {
-            write!(f, "; and {} more", self.omitted)?;
+        match self.omitted() {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
         }
-        Ok(())
     }
 }
 

@@ -5,10 +5,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use backstop_core::context::{self, Mark, Scope};
+use backstop_core::{
+    ServedBy,
+    context::{self, Mark, Scope},
+};
 use pin_project_lite::pin_project;
 
-use crate::{layer::Tag, place::Place};
+use crate::place::Place;
 
 pin_project! {
     /// The future of [`StampService`](crate::StampService).
@@ -17,8 +20,8 @@ pin_project! {
     pub struct ResponseFuture<F, P, E> {
         #[pin]
         pub(crate) inner: F,
-        // Handed on to the stamp.
-        pub(crate) tag: Option<Tag>,
+        // Handed on with the result.
+        pub(crate) stamp: Option<ServedBy>,
         pub(crate) place: P,
         pub(crate) errors: E,
         pub(crate) mark: Mark,
@@ -38,11 +41,21 @@ where
         let this = self.project();
         let _trail = this.scope.enter();
         let result = ready!(this.inner.poll(cx));
-        let tag = this.tag.take().expect("polled after completion");
-        context::name_since(*this.mark, &tag.name);
+        let stamp = this.stamp.take().expect("polled after completion");
+        context::name_since(*this.mark, &stamp.name);
         Poll::Ready(match result {
-            Ok(response) => Ok(this.place.put(response, || tag.stamp())),
-            Err(error) => Err(this.errors.put(error, || tag.stamp())),
+            Ok(response) => Ok(this.place.put(response, || with_trail(stamp))),
+            Err(error) => Err(this.errors.put(error, || with_trail(stamp))),
         })
     }
+}
+
+/// The stamp, with what has failed on the way until now.
+#[inline]
+pub(crate) fn with_trail(mut stamp: ServedBy) -> ServedBy {
+    let trail = context::trail();
+    if !trail.is_empty() {
+        stamp.trail = trail;
+    }
+    stamp
 }

@@ -12,7 +12,7 @@ use crate::{
 /// trail it names the attempts that failed in it.
 ///
 /// ```
-/// use backstop_served_by::{ServedBy, ServedByLayer};
+/// use backstop_served_by::ServedByLayer;
 /// use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -28,28 +28,9 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct ServedByLayer<P = InPlace, E = Nowhere> {
-    tag: Tag,
+    stamp: ServedBy,
     place: P,
     errors: E,
-}
-
-/// What a layer puts on a stamp.
-#[derive(Clone, Debug)]
-pub(crate) struct Tag {
-    pub(crate) name: Name,
-    pub(crate) requested: Option<Name>,
-    pub(crate) degraded: bool,
-}
-
-impl Tag {
-    /// The stamp, with what has failed on the way until now.
-    pub(crate) fn stamp(self) -> ServedBy {
-        let mut stamp = ServedBy::new(self.name);
-        stamp.requested = self.requested;
-        stamp.degraded = self.degraded;
-        stamp.trail = backstop_core::context::trail();
-        stamp
-    }
 }
 
 impl ServedByLayer {
@@ -60,11 +41,7 @@ impl ServedByLayer {
     #[must_use]
     pub fn new(name: impl Into<Name>) -> Self {
         Self {
-            tag: Tag {
-                name: name.into(),
-                requested: None,
-                degraded: false,
-            },
+            stamp: ServedBy::new(name.into()),
             place: InPlace,
             errors: Nowhere,
         }
@@ -76,14 +53,14 @@ impl<P, E> ServedByLayer<P, E> {
     /// not say it is given it.
     #[must_use]
     pub fn requested(mut self, name: impl Into<Name>) -> Self {
-        self.tag.requested = Some(name.into());
+        self.stamp.requested = Some(name.into());
         self
     }
 
     /// Says that its answers are lesser ones: from a cache, a static text, a lower tier.
     #[must_use]
     pub fn degraded(mut self) -> Self {
-        self.tag.degraded = true;
+        self.stamp.degraded = true;
         self
     }
 
@@ -111,7 +88,7 @@ impl<P, E> ServedByLayer<P, E> {
 
     fn at<Q>(self, place: Q) -> ServedByLayer<Q, E> {
         ServedByLayer {
-            tag: self.tag,
+            stamp: self.stamp,
             place,
             errors: self.errors,
         }
@@ -122,7 +99,7 @@ impl<P, E> ServedByLayer<P, E> {
     #[must_use]
     pub fn on_errors(self) -> ServedByLayer<P, InPlace> {
         ServedByLayer {
-            tag: self.tag,
+            stamp: self.stamp,
             place: self.place,
             errors: InPlace,
         }
@@ -135,7 +112,7 @@ impl<S, P: Clone, E: Clone> Layer<S> for ServedByLayer<P, E> {
     fn layer(&self, inner: S) -> Self::Service {
         StampService {
             inner,
-            tag: self.tag.clone(),
+            stamp: self.stamp.clone(),
             place: self.place.clone(),
             errors: self.errors.clone(),
         }

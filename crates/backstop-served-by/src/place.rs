@@ -26,7 +26,7 @@ impl<T: Stamp> Place<T> for InPlace {
     #[inline]
     fn put(&self, mut response: T, stamp: impl FnOnce() -> ServedBy) -> T {
         match response.served_by_mut() {
-            Some(inner) => add(inner, stamp()),
+            Some(inner) => add(inner, &stamp()),
             None => response.stamp(stamp()),
         }
         response
@@ -34,14 +34,17 @@ impl<T: Stamp> Place<T> for InPlace {
 }
 
 /// The innermost stamp knows best who answered; one further out knows what was asked for, and
-/// whether that is a lesser answer.
-fn add(inner: &mut ServedBy, outer: ServedBy) {
-    inner.degraded |= outer.degraded;
-    if inner.requested.is_none() {
-        inner.requested = outer.requested;
+/// whether that is a lesser answer. It is shared with other answers, and so left as it is where
+/// there is nothing to add.
+fn add(inner: &mut ServedBy, outer: &ServedBy) {
+    if outer.degraded && !inner.degraded {
+        inner.degraded = true;
+    }
+    if outer.requested.is_some() && inner.requested.is_none() {
+        inner.requested.clone_from(&outer.requested);
     }
     if inner.trail.attempts().len() < outer.trail.attempts().len() {
-        inner.trail = outer.trail;
+        inner.trail.clone_from(&outer.trail);
     }
 }
 

@@ -1,11 +1,13 @@
 use std::task::{Context, Poll};
 
-use backstop_core::context::{self, Scope};
+use backstop_core::{
+    ServedBy,
+    context::{self, Scope},
+};
 use tower_service::Service;
 
 use crate::{
-    future::ResponseFuture,
-    layer::Tag,
+    future::{ResponseFuture, with_trail},
     place::{InPlace, Nowhere, Place},
 };
 
@@ -13,7 +15,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct StampService<S, P = InPlace, E = Nowhere> {
     pub(crate) inner: S,
-    pub(crate) tag: Tag,
+    pub(crate) stamp: ServedBy,
     pub(crate) place: P,
     pub(crate) errors: E,
 }
@@ -48,7 +50,7 @@ where
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner
             .poll_ready(cx)
-            .map_err(|error| self.errors.put(error, || self.tag.clone().stamp()))
+            .map_err(|error| self.errors.put(error, || with_trail(self.stamp.clone())))
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
@@ -59,7 +61,7 @@ where
         };
         ResponseFuture {
             inner,
-            tag: Some(self.tag.clone()),
+            stamp: Some(self.stamp.clone()),
             place: self.place.clone(),
             errors: self.errors.clone(),
             mark,
