@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::{ChatRequest, Chunk, Completion, Error, Event, Secret, plan::Plan, sse};
-use crate::{anthropic::Anthropic, gemini::Gemini, openai::OpenAi};
+use crate::{anthropic::Anthropic, gemini::Gemini, openai::OpenAi, responses::Responses};
 
 /// A language that providers or callers speak.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -34,11 +34,13 @@ pub enum Dialect {
     Gemini,
     /// OpenAI's Chat Completions, and every server that is compatible with them.
     OpenAi,
+    /// OpenAI's Responses.
+    Responses,
 }
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 3] = [Self::Anthropic, Self::Gemini, Self::OpenAi];
+    pub const ALL: [Self; 4] = [Self::Anthropic, Self::Gemini, Self::OpenAi, Self::Responses];
 
     /// Its name in a configuration: `anthropic`, `openai`.
     #[must_use]
@@ -47,6 +49,7 @@ impl Dialect {
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
             Self::OpenAi => "openai",
+            Self::Responses => "responses",
         }
     }
 
@@ -57,6 +60,7 @@ impl Dialect {
             Self::Anthropic => &Anthropic,
             Self::Gemini => &Gemini,
             Self::OpenAi => &OpenAi,
+            Self::Responses => &Responses,
         }
     }
 
@@ -67,6 +71,7 @@ impl Dialect {
         match self {
             Self::Anthropic => &Anthropic,
             Self::Gemini | Self::OpenAi => &OpenAi,
+            Self::Responses => &Responses,
         }
     }
 }

@@ -22,6 +22,7 @@ mod provider;
 mod read;
 mod request;
 mod response;
+mod responses;
 mod secret;
 mod tail;
 mod wire_text;

@@ -13,6 +13,7 @@ pub(super) fn abilities(dialect: Dialect, model: &str) -> Abilities {
         Dialect::Anthropic => anthropic(name),
         Dialect::Gemini => gemini(name),
         Dialect::OpenAi => openai(name),
+        Dialect::Responses => responses(name),
     }
 }
 
@@ -147,6 +148,16 @@ fn openai(name: &str) -> Abilities {
         return openai;
     }
     base
+}
+
+/// The same models as by Chat Completions, by an interface that lacks some of its fields.
+fn responses(name: &str) -> Abilities {
+    openai(name)
+        .without(Need::Audio)
+        .without(Need::Choices)
+        .without(Need::Penalties)
+        .without(Need::Seed)
+        .without(Need::Stop)
 }
 
 /// Whether a Claude model decides by itself how much to think, within an effort: those from 4.6

@@ -83,7 +83,7 @@ impl Fields {
 }
 
 /// What an error answer means; without a status where it came under a good one or in a stream.
-pub(super) fn classify(status: Option<StatusCode>, body: &[u8]) -> Error {
+pub(crate) fn classify(status: Option<StatusCode>, body: &[u8]) -> Error {
     let fields = Fields::read(body);
     let message = fields
         .message
@@ -167,7 +167,7 @@ struct Out<'a> {
     usage: Option<UsageView>,
 }
 
-pub(super) fn render(error: &Error) -> Bytes {
+pub(crate) fn render(error: &Error) -> Bytes {
     let message = error.caller_message();
     let root = error.root();
     let (kind, code) = match error.fault().kind() {

@@ -1,7 +1,7 @@
 //! OpenAI's Chat Completions, and the servers that are compatible with them: vLLM, SGLang, Ollama,
 //! llama.cpp, OpenRouter, Groq, Mistral, DeepSeek, Azure and others.
 
-mod error;
+pub(crate) mod error;
 mod message;
 mod request;
 mod response;

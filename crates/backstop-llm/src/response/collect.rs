@@ -4,7 +4,7 @@ use super::{Choice, Completion, Event, FinishReason, Usage};
 use crate::{Part, Thinking, ToolCall};
 
 /// Puts the events of a stream together to a [`Completion`].
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Collector {
     completion: Completion,
     /// For each choice, where each of its tool calls is among the parts.
@@ -111,6 +111,18 @@ impl Collector {
     #[must_use]
     pub fn text(&self) -> String {
         self.completion.text()
+    }
+
+    /// The provider's id for it.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.completion.id
+    }
+
+    /// The id and the name of a tool call.
+    pub(crate) fn call_of(&mut self, choice: u32, index: u32) -> Option<(String, String)> {
+        let call = self.call(choice, index)?;
+        Some((call.id.clone(), call.name.clone()))
     }
 
     /// What it has cost up to now, where the provider said so.
