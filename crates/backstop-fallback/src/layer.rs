@@ -16,17 +16,16 @@ use crate::{Fallback, MapFn, Same, Ungated, policy::Policy};
 ///
 /// ```
 /// use backstop_fallback::FallbackLayer;
-/// use tower::{BoxError, ServiceBuilder, service_fn};
+/// use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 ///
-/// let backup = service_fn(|n: u32| async move { Ok::<_, BoxError>(n) });
-/// let layer = FallbackLayer::new(backup)
-///     .names("shard", "replica")
-///     .map_request(|n: u32| n + 1);
-/// let service = ServiceBuilder::new()
-///     .layer(layer)
-///     .service(service_fn(|n: u32| async move { Err::<u32, BoxError>("down".into()) }));
-/// # async fn call(mut service: impl tower::Service<u32, Response = u32>) {}
-/// # let _ = call(service);
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let by_name = service_fn(|name: String| async move { Ok::<_, BoxError>(name) });
+/// let by_id = service_fn(|_: u32| async { Err::<String, BoxError>("down".into()) });
+///
+/// let layer = FallbackLayer::new(by_name).map_request(|id: u32| format!("user {id}"));
+/// let service = ServiceBuilder::new().layer(layer).service(by_id);
+/// assert_eq!(service.oneshot(7).await.unwrap(), "user 7");
+/// # }
 /// ```
 #[derive(Clone, Debug)]
 pub struct FallbackLayer<B, C = ErrorsAreTransient, M = Same, G = Ungated> {

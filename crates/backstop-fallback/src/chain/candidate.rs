@@ -8,7 +8,7 @@ use crate::{MapFn, Same, order::Latency};
 /// One of the services of a [`Chain`](crate::Chain), and when it is to be asked.
 ///
 /// ```
-/// use backstop_core::{FaultKind, FaultKinds};
+/// use backstop_core::FaultKind;
 /// use backstop_fallback::{Candidate, FAIL_OVER};
 ///
 /// # let (small, large) = ((), ());

@@ -75,12 +75,12 @@ where
                 }
                 StateProj::Waiting { service } => {
                     let mut clock = Clock::default();
-                    let more = run.more(&mut clock);
-                    let others = more || context::alternatives();
+                    let ahead = run.ahead(&mut clock);
+                    let others = ahead.others();
                     let _alternatives = context::enter_alternatives(others);
                     match service.poll_ready(cx) {
                         Poll::Ready(Ok(())) => {
-                            let response = run.call(service, more, &clock);
+                            let response = run.call(service, ahead, &clock);
                             this.state.set(State::Called { response });
                         }
                         Poll::Ready(Err(error)) => {
@@ -101,8 +101,7 @@ where
                     continue;
                 }
                 StateProj::Called { response } => {
-                    let others = run.has_more() || context::alternatives();
-                    let _alternatives = context::enter_alternatives(others);
+                    let _alternatives = context::enter_alternatives(run.was_ahead().others());
                     match response.poll(cx) {
                         Poll::Ready(result) => result,
                         Poll::Pending => {

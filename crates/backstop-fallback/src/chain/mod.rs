@@ -276,21 +276,34 @@ where
 impl<S, M> First<S, M> {
     fn call<C, O, Request>(&mut self, run: &mut Run<S, M, C, O, Request>) -> State<S, S::Future>
     where
-        S: Service<M::Request>,
+        S: Service<M::Request> + Clone,
         M: MapRequest<Request>,
         O: Order,
         Request: Clone,
     {
         let mut clock = Clock::default();
-        match self.standing.take() {
-            Some(standing) if run.turn_to(self.place, standing, &mut clock) => {
-                let more = run.more(&mut clock);
-                let _alternatives = context::enter_alternatives(more || context::alternatives());
+        let Some(standing) = self.standing.take() else {
+            return State::Seeking;
+        };
+        if !run.turn_to(self.place, &mut clock) {
+            return State::Seeking;
+        }
+        let ahead = run.ahead(&mut clock);
+        match standing {
+            Ok(()) => {
+                let _alternatives = context::enter_alternatives(ahead.others());
                 State::Called {
-                    response: run.call(&mut self.service, more, &clock),
+                    response: run.call(&mut self.service, ahead, &clock),
                 }
             }
-            _ => State::Seeking,
+            Err(fault) if ahead.others() => {
+                run.pass_over(fault);
+                State::Seeking
+            }
+            // The first is the last, so it is waited for.
+            Err(_) => State::Waiting {
+                service: self.service.clone(),
+            },
         }
     }
 }

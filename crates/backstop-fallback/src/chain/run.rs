@@ -24,6 +24,27 @@ pub(crate) struct Run<S, M, C, O, Request> {
     /// What the next candidate is sent; gone once the last is asked.
     request: Option<Request>,
     asked: Asked,
+    /// Who could be asked when it was called.
+    ahead: Ahead,
+}
+
+/// Who could be asked after the present candidate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ahead {
+    Nobody,
+    /// Only candidates that step in after some kinds of failure.
+    Specialists,
+    /// One that steps in whatever the reason.
+    Anyone,
+}
+
+impl Ahead {
+    /// Whether it is better to go on than to wait: there is somebody, or a fallback further out
+    /// has.
+    #[inline]
+    pub(crate) fn others(self) -> bool {
+        matches!(self, Self::Anyone) || context::alternatives()
+    }
 }
 
 impl<S, M, C, O, Request> Run<S, M, C, O, Request>
@@ -44,6 +65,7 @@ where
             at: 0,
             request: Some(request),
             asked: Asked::now(),
+            ahead: Ahead::Nobody,
         }
     }
 
@@ -55,16 +77,11 @@ where
         self.list.at(self.at)
     }
 
-    /// Turns to the candidate at `place`, unless it can't be asked: then it is passed over.
-    pub(crate) fn turn_to(
-        &mut self,
-        place: usize,
-        ready: Result<(), Fault>,
-        clock: &mut Clock,
-    ) -> bool {
+    /// Turns to the candidate at `place`, unless its gate refuses: then it is passed over.
+    pub(crate) fn turn_to(&mut self, place: usize, clock: &mut Clock) -> bool {
         self.left &= !(1 << place);
         self.at = place;
-        match ready.and_then(|()| clock.admits(self.candidate())) {
+        match clock.admits(self.candidate()) {
             Ok(()) => {
                 self.asked = Asked::now();
                 true
@@ -97,44 +114,48 @@ where
         let mut clock = Clock::default();
         while let Some(place) = self.list.pick(&self.order, able) {
             able &= !(1 << place);
-            if self.turn_to(place, Ok(()), &mut clock) {
+            if self.turn_to(place, &mut clock) {
                 return Some(self.candidate().service.clone());
             }
         }
         None
     }
 
-    /// Whether yet another candidate could be asked if this one fails.
-    pub(crate) fn more(&self, clock: &mut Clock) -> bool {
+    /// Who could be asked if the present candidate fails.
+    pub(crate) fn ahead(&self, clock: &mut Clock) -> Ahead {
+        let mut ahead = Ahead::Nobody;
         let mut left = self.left;
         while let Some(place) = first(left) {
             left &= left - 1;
             let candidate = self.list.at(place);
-            if candidate.steps_in(None, self.policy.on) && clock.admits(candidate).is_ok() {
-                return true;
+            if clock.admits(candidate).is_ok() {
+                if candidate.steps_in(None, self.policy.on) {
+                    return Ahead::Anyone;
+                }
+                ahead = Ahead::Specialists;
             }
         }
-        false
+        ahead
     }
 
-    /// Whether another candidate could be asked when the present one was.
+    /// Who could be asked, found when the present candidate was called.
     #[inline]
-    pub(crate) const fn has_more(&self) -> bool {
-        self.request.is_some()
+    pub(crate) const fn was_ahead(&self) -> Ahead {
+        self.ahead
     }
 
     /// Calls the candidate turned to, by its service: with the request itself where nobody is left
     /// to be asked after it, else with a clone.
-    pub(crate) fn call(&mut self, service: &mut S, more: bool, clock: &Clock) -> S::Future
+    pub(crate) fn call(&mut self, service: &mut S, ahead: Ahead, clock: &Clock) -> S::Future
     where
         S: Service<M::Request>,
         M: MapRequest<Request>,
         Request: Clone,
     {
-        let request = if more {
-            self.request.clone()
-        } else {
-            self.request.take()
+        self.ahead = ahead;
+        let request = match ahead {
+            Ahead::Nobody => self.request.take(),
+            Ahead::Specialists | Ahead::Anyone => self.request.clone(),
         };
         let request = request.expect("polled after completion");
         let _now = clock.0.map(context::enter_now);

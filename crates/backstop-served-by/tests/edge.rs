@@ -1,0 +1,201 @@
+//! Who answered, in the headers of an HTTP response.
+#![cfg(feature = "http")]
+
+use std::time::Duration;
+
+use backstop_core::{AbsorbLayer, Attempt, BoxError, Fault, FaultKind, Trail, context};
+use backstop_served_by::{EdgeLayer, ServedBy, ServedByLayer, edge};
+use http::{Request, Response};
+use tower::{Layer, ServiceBuilder, ServiceExt, layer::util::Identity, service_fn};
+
+fn failed(kind: FaultKind) -> Attempt {
+    Attempt::new(1, Fault::new(kind))
+        .took(Duration::from_millis(212))
+        .on("a".into())
+}
+
+fn trail(attempts: impl IntoIterator<Item = Attempt>) -> Trail {
+    let mut trail = Trail::new();
+    attempts.into_iter().for_each(|attempt| trail.push(attempt));
+    trail
+}
+
+#[tokio::test]
+async fn writes_only_who_answered_where_nothing_failed() {
+    let service = ServiceBuilder::new()
+        .layer(EdgeLayer::new())
+        .layer(ServedByLayer::new("anthropic:claude-opus-4-8"))
+        .service(service_fn(|_: Request<()>| async {
+            Ok::<_, BoxError>(Response::new(()))
+        }));
+    let response = service.oneshot(Request::new(())).await.unwrap();
+    assert_eq!(response.headers().len(), 1);
+    assert_eq!(
+        response.headers()["x-served-by"],
+        "anthropic:claude-opus-4-8"
+    );
+    assert!(response.extensions().get::<ServedBy>().is_some());
+}
+
+#[tokio::test]
+async fn writes_what_failed_on_the_way_and_how_long_that_took() {
+    let service = service_fn(|_: Request<()>| async {
+        let overloaded = Fault::new(FaultKind::Overloaded).with_status(529);
+        context::record(failed(FaultKind::Connect));
+        context::record(Attempt::new(2, overloaded).took(Duration::from_micros(1500)));
+        let refused = Fault::new(FaultKind::Refused).because("circuit open");
+        let wait = Duration::from_secs(41);
+        context::record(Attempt::passed_over(refused.with_retry_after(wait)).on("c".into()));
+        let mut response = Response::new(());
+        response
+            .headers_mut()
+            .insert("proxy-status", "further; error=dns_error".parse().unwrap());
+        response
+            .headers_mut()
+            .insert("x-served-by", "cache-fra-1".parse().unwrap());
+        Ok::<_, BoxError>(response)
+    });
+    let service = ServiceBuilder::new()
+        .layer(EdgeLayer::new())
+        .layer(ServedByLayer::new("b").degraded())
+        .service(service);
+    let response = service.oneshot(Request::new(())).await.unwrap();
+    let headers = response.headers();
+    assert_eq!(headers["x-served-by"], "b");
+    assert_eq!(headers["x-degraded"], "true");
+    let statuses: Vec<_> = headers.get_all("proxy-status").iter().collect();
+    assert_eq!(
+        statuses,
+        [
+            "further; error=dns_error",
+            "backstop; error=destination_unavailable; next-hop=\"a\"; \
+             details=\"no connection after 212 ms\", \
+             backstop; error=destination_unavailable; next-hop=\"b\"; received-status=529; \
+             details=\"529 overloaded after 1 ms\", \
+             backstop; error=destination_unavailable; next-hop=\"c\"; \
+             details=\"circuit open, retry in 41 s\"",
+        ]
+    );
+    assert_eq!(
+        headers["server-timing"],
+        "attempt1;desc=\"a\";dur=212.0, attempt2;desc=\"b\";dur=1.5, \
+         attempt3;desc=\"c\";dur=0.0"
+    );
+}
+
+#[tokio::test]
+async fn knows_what_failed_where_the_error_became_a_response() {
+    let service =
+        service_fn(|_: Request<()>| async { Ok::<_, std::convert::Infallible>(Response::new(())) });
+    let fails = tower::layer::layer_fn(|_| {
+        service_fn(|_: Request<()>| async {
+            context::record(failed(FaultKind::TimedOut));
+            Err::<Response<()>, BoxError>("all candidates failed".into())
+        })
+    });
+    let layers = (fails, Identity::new());
+    let absorb = AbsorbLayer::new(layers, |_: BoxError| Response::new(()));
+    let service = EdgeLayer::new().layer(absorb.layer(service));
+    let response = service.oneshot(Request::new(())).await.unwrap();
+    assert!(!response.headers().contains_key("x-served-by"));
+    assert_eq!(
+        response.headers()["proxy-status"],
+        "backstop; error=http_response_timeout; next-hop=\"a\"; details=\"timed out after 212 ms\""
+    );
+}
+
+/// The error types of RFC 9209, section 2.3.
+const ERROR_TYPES: [&str; 32] = [
+    "dns_timeout",
+    "dns_error",
+    "destination_not_found",
+    "destination_unavailable",
+    "destination_ip_prohibited",
+    "destination_ip_unroutable",
+    "connection_refused",
+    "connection_terminated",
+    "connection_timeout",
+    "connection_read_timeout",
+    "connection_write_timeout",
+    "connection_limit_reached",
+    "tls_protocol_error",
+    "tls_certificate_error",
+    "tls_alert_received",
+    "http_request_error",
+    "http_request_denied",
+    "http_response_incomplete",
+    "http_response_header_section_size",
+    "http_response_header_size",
+    "http_response_body_size",
+    "http_response_trailer_section_size",
+    "http_response_trailer_size",
+    "http_response_transfer_coding",
+    "http_response_content_coding",
+    "http_response_timeout",
+    "http_upgrade_failed",
+    "http_protocol_error",
+    "proxy_internal_response",
+    "proxy_internal_error",
+    "proxy_configuration_error",
+    "proxy_loop_detected",
+];
+
+#[test]
+fn has_a_word_of_the_standard_for_every_kind_of_failure() {
+    for kind in FaultKind::ALL {
+        let value = edge::proxy_status(&trail([failed(kind)])).unwrap();
+        let text = value.to_str().unwrap();
+        let error = text
+            .split("error=")
+            .nth(1)
+            .unwrap()
+            .split(';')
+            .next()
+            .unwrap();
+        assert!(ERROR_TYPES.contains(&error), "{kind:?}: {error}");
+    }
+}
+
+#[test]
+fn writes_no_grpc_code_as_an_http_status() {
+    let attempt = Attempt::new(1, Fault::new(FaultKind::Unavailable).with_status(14));
+    let value = edge::proxy_status(&trail([attempt])).unwrap();
+    assert!(!value.to_str().unwrap().contains("received-status"));
+}
+
+#[test]
+fn a_name_can_neither_break_out_of_a_header_nor_fill_it() {
+    let hostile = format!("a\"; b=\\\r\nset-cookie: x\u{0}é{}", "x".repeat(10_000));
+    let stamp = ServedBy::new(hostile.as_str().into());
+    let value = edge::served_by(&stamp);
+    assert!(
+        value
+            .to_str()
+            .unwrap()
+            .starts_with("a\"; b=\\??set-cookie: x??xxx")
+    );
+    assert!(value.len() <= 256);
+
+    let trail = trail((0..100).map(|_| failed(FaultKind::Connect).on(hostile.as_str().into())));
+    let value = edge::proxy_status(&trail).unwrap();
+    let text = value.to_str().unwrap();
+    assert!(
+        text.contains("next-hop=\"a\\\"; b=\\\\??set-cookie"),
+        "{text}"
+    );
+    assert!(text.len() < 32 * 512);
+    assert_eq!(text.matches("backstop; error").count(), Trail::LIMIT);
+}
+
+#[test]
+fn nothing_failed_nothing_is_written() {
+    assert_eq!(edge::proxy_status(&Trail::new()), None);
+    assert_eq!(edge::server_timing(&Trail::new()), None);
+}
+
+#[test]
+fn names_all_who_had_a_part_in_a_continued_answer() {
+    let mut stamp = ServedBy::new("a".into());
+    stamp.continued_by.push("b".into());
+    assert_eq!(edge::served_by(&stamp), "a, b");
+}
