@@ -164,6 +164,11 @@ impl Budget {
         });
     }
 
+    /// A second try was refused before it reached anyone: it costs nothing.
+    pub fn refund(&self, spent: Spent) {
+        self.bucket.add(spent.cost);
+    }
+
     /// Takes what a second try costs after a failure of this kind; none where too few tokens are
     /// left. A hedge, which begins while the first try is still waiting, counts as one after
     /// [`FaultKind::TimedOut`].

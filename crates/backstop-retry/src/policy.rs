@@ -1,0 +1,140 @@
+use std::{num::NonZeroU32, time::Duration};
+
+use backstop_core::{
+    Budget, ErrorsAreTransient, Fault, FaultKind, FaultKinds, Withdrawal, context,
+};
+use tokio::time::Instant;
+
+use crate::{Backoff, ByClone, Exponential, Jitter, Random, random::Seed};
+
+/// The failures that are tried again on the same service, unless told otherwise: those that may
+/// well be over in a moment, and cost nothing. An attempt that timed out is not among them: the
+/// work may have been done, and billed.
+pub const RETRY: FaultKinds = FaultKinds::of(&[
+    FaultKind::Connect,
+    FaultKind::Malformed,
+    FaultKind::Overloaded,
+    FaultKind::Unavailable,
+]);
+
+/// The failures that are tried again only where the service said when, and only where no other
+/// candidate is ready to be asked instead.
+pub const RETRY_ON_HINT: FaultKinds = FaultKinds::of(&[FaultKind::RateLimited]);
+
+/// These kinds without those that are never tried again: the service was not even asked, or part
+/// of its answer has been seen already.
+pub(crate) const fn triable(kinds: FaultKinds) -> FaultKinds {
+    kinds
+        .without(FaultKind::Interrupted)
+        .without(FaultKind::Refused)
+}
+
+/// The service said that it gets too many calls.
+const THROTTLED: FaultKinds = FaultKinds::of(&[FaultKind::Overloaded, FaultKind::RateLimited]);
+
+/// A service tells everyone to come back at the same moment. Up to a tenth of the wait it asked
+/// for, and no more than this, is added so that they don't.
+const SPREAD: Duration = Duration::from_secs(1);
+
+/// Whether to try again, and after how long.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy<C, B, R> {
+    pub(crate) classify: C,
+    pub(crate) backoff: B,
+    pub(crate) requests: R,
+    pub(crate) rules: Rules,
+}
+
+/// What of a policy is the same for services of every type.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) attempts: NonZeroU32,
+    pub(crate) throttled: Exponential,
+    pub(crate) jitter: Jitter,
+    pub(crate) on: FaultKinds,
+    pub(crate) on_hint: FaultKinds,
+    pub(crate) retry_after_cap: Duration,
+    pub(crate) min_useful: Duration,
+    pub(crate) budget: Option<Budget>,
+    pub(crate) seed: Seed,
+}
+
+impl Policy<ErrorsAreTransient, Exponential, ByClone> {
+    pub(crate) const DEFAULT: Self = Self {
+        classify: ErrorsAreTransient::new(),
+        backoff: Exponential::DEFAULT,
+        requests: ByClone,
+        rules: Rules {
+            attempts: NonZeroU32::new(3).expect("three is not zero"),
+            throttled: Exponential::THROTTLED,
+            jitter: Jitter::Full,
+            on: RETRY,
+            on_hint: RETRY_ON_HINT,
+            retry_after_cap: Duration::from_secs(60),
+            min_useful: Duration::from_millis(10),
+            budget: None,
+            seed: Seed::FRESH,
+        },
+    };
+}
+
+impl Rules {
+    /// Whether a failure is to be tried again at all, after that many attempts.
+    pub(crate) fn allow(&self, fault: &Fault, attempts: u32) -> bool {
+        let kind = fault.kind();
+        if attempts >= self.attempts.get() || fault.should_retry() == Some(false) {
+            return false;
+        }
+        if self.on.contains(kind) {
+            return true;
+        }
+        let hinted = fault.retry_after().is_some() || fault.should_retry() == Some(true);
+        self.on_hint.contains(kind) && hinted && !context::alternatives()
+    }
+
+    /// Whether an attempt after `wait` can still do any good before the call must be over.
+    pub(crate) fn fits(&self, wait: Duration, now: Instant) -> bool {
+        context::deadline()
+            .is_none_or(|deadline| wait.saturating_add(self.min_useful) < deadline.remaining(now))
+    }
+
+    /// Pays for another attempt, where that must be paid for.
+    pub(crate) fn pay(&self, kind: FaultKind) -> Result<Option<Withdrawal>, NoBudget> {
+        match &self.budget {
+            None => Ok(None),
+            Some(budget) => budget.try_withdraw(kind).map(Some).ok_or(NoBudget),
+        }
+    }
+}
+
+/// Too few tokens are left for another attempt.
+#[derive(Debug)]
+pub(crate) struct NoBudget;
+
+impl<C, B: Backoff, R> Policy<C, B, R> {
+    /// How long to wait before the next attempt, where that may be waited for.
+    pub(crate) fn wait(&mut self, fault: &Fault, random: &mut Option<Random>) -> Option<Duration> {
+        let rules = &mut self.rules;
+        let random = random.get_or_insert_with(|| rules.seed.stream());
+        // The kind of the last failure decides which row of waits holds, and the number of
+        // failures how far along it: both go on in step.
+        let usual = self.backoff.next_wait(random)?;
+        let throttled = rules.throttled.next()?;
+        let own = if THROTTLED.contains(fault.kind()) {
+            rules.jitter.throttled().spread(throttled, random)
+        } else if self.backoff.is_jittered() {
+            usual
+        } else {
+            rules.jitter.spread(usual, random)
+        };
+        let Some(asked) = fault.retry_after() else {
+            return Some(own);
+        };
+        // It is better to ask someone else than to wait for longer than one would have anyway.
+        if asked > rules.retry_after_cap || (asked > own && context::alternatives()) {
+            return None;
+        }
+        let spread = random.up_to((asked / 10).min(SPREAD));
+        Some(own.max(asked.saturating_add(spread)))
+    }
+}
