@@ -13,6 +13,7 @@ pub mod sse;
 
 mod anthropic;
 mod classify;
+mod continuation;
 mod error;
 mod gemini;
 mod json;
@@ -30,6 +31,7 @@ mod wire_text;
 pub use self::{
     abilities::{Abilities, Need, Needs, Resumes},
     classify::ChatClassifier,
+    continuation::{Continue, ContinueLayer},
     dialect::{Dialect, UnknownDialect},
     error::{Error, sanitise},
     json::Json,

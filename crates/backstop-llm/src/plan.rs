@@ -83,7 +83,7 @@ impl Plan {
                 Resumes::Instruction => {
                     plan.append = vec![
                         Message::text(Role::Assistant, partial),
-                        Message::text(Role::User, INSTRUCTION),
+                        Message::text(Role::User, instruction(partial)),
                     ];
                 }
             }
@@ -127,10 +127,24 @@ impl Plan {
     }
 }
 
-/// What a model is told that can't simply go on with a message.
-const INSTRUCTION: &str = "Your last message was cut off. Go on from exactly where it ends, in \
-    the same language and format. Write only what comes next: no repetition of what is already \
-    there, no introduction, no comment on the interruption.";
+/// What a model is told that can't simply go on with a message. It is asked to begin with the last
+/// words once more, because by them the seam can be found, down to the white space.
+fn instruction(partial: &str) -> String {
+    const WORDS: usize = 60;
+    let start = (partial.len().saturating_sub(WORDS)..partial.len())
+        .find(|i| partial.is_char_boundary(*i))
+        .unwrap_or_default();
+    let tail = &partial[start..];
+    let tail = match tail.find(char::is_whitespace) {
+        Some(space) if start > 0 && space < tail.len() / 2 => tail[space..].trim_start(),
+        _ => tail,
+    };
+    format!(
+        "Your last message was cut off after these words:\n\n{tail}\n\nGo on with it. Begin with \
+         exactly these words, and then write what comes next, in the same language and format. \
+         Write nothing before them and no comment on the interruption."
+    )
+}
 
 /// Leaves out what the candidate lacks.
 fn lose(chat: &mut Chat, lost: Needs) {

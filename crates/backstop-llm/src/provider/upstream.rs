@@ -76,13 +76,12 @@ impl Upstream {
                 _ => {}
             }
         }
-        Ok(Chunk {
-            raw: Some(Raw {
-                dialect: self.dialect,
-                bytes: event.raw,
-            }),
-            events,
-        })
+        let mut chunk = Chunk::new(events);
+        chunk.raw = Some(Raw {
+            dialect: self.dialect,
+            bytes: event.raw,
+        });
+        Ok(chunk)
     }
 
     /// What an error means here: before the commit point what it says, after it an interruption.

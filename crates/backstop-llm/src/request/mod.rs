@@ -106,6 +106,7 @@ pub struct ChatRequest {
     original: Option<Original>,
     resume: Option<Arc<Resume>>,
     avoid: Option<Arc<[Name]>>,
+    continuation_refused: bool,
     extensions: Extensions,
 }
 
@@ -242,6 +243,19 @@ impl ChatRequest {
         self.resume.as_deref()
     }
 
+    /// The request, whose answer is not to be continued by another candidate if it breaks off.
+    #[must_use]
+    pub const fn refusing_continuation(mut self) -> Self {
+        self.continuation_refused = true;
+        self
+    }
+
+    /// Whether the answer must not be continued by another candidate.
+    #[must_use]
+    pub const fn is_continuation_refused(&self) -> bool {
+        self.continuation_refused
+    }
+
     /// The request, not to be answered by the candidate of this name: it refuses without a call.
     #[must_use]
     pub fn avoiding(mut self, name: Name) -> Self {
@@ -277,6 +291,7 @@ impl From<Chat> for ChatRequest {
             original: None,
             resume: None,
             avoid: None,
+            continuation_refused: false,
             extensions: Extensions::new(),
         }
     }

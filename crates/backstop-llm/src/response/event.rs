@@ -1,5 +1,6 @@
 //! A streamed answer, piece by piece.
 
+use backstop_core::ServedBy;
 use bytes::Bytes;
 
 use super::{FinishReason, Usage};
@@ -134,20 +135,27 @@ impl Event {
 }
 
 /// One piece of a streamed answer: what it means, and the bytes it came in.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Chunk {
     /// The event as the provider sent it, framing included, for a caller of the same dialect.
     pub raw: Option<Raw>,
     /// What it means; empty for what only the same dialect knows.
     pub events: Vec<Event>,
+    /// Who serves the answer from here on and who did before, where that has changed: the answer
+    /// broke off and another candidate goes on with it.
+    pub served: Option<ServedBy>,
 }
 
 impl Chunk {
     /// A chunk that no provider sent.
     #[must_use]
     pub const fn new(events: Vec<Event>) -> Self {
-        Self { raw: None, events }
+        Self {
+            raw: None,
+            events,
+            served: None,
+        }
     }
 
     /// Whether there is content in it.
