@@ -189,6 +189,7 @@ pub fn record(attempt: Attempt) {
 
 /// Adds an attempt to the open trail, unless one was added since the trail was [`mark`]ed: the
 /// layer nearest to a failure records it, and those further out don't repeat it.
+#[inline]
 pub fn record_since(mark: Mark, attempt: Attempt) {
     if OPEN.get() == mark.0 {
         record(attempt);
@@ -214,21 +215,32 @@ pub fn has_failed() -> bool {
 }
 
 /// Names the attempts recorded since `mark` that have no name yet.
+#[inline]
 pub fn name_since(mark: Mark, name: &Name) {
     if OPEN.get() > mark.0 {
-        with_trail(|trail| trail.name_from(mark.0.saturating_sub(1), name));
+        name_from(mark.0.saturating_sub(1), name);
     }
+}
+
+#[cold]
+fn name_from(index: usize, name: &Name) {
+    with_trail(|trail| trail.name_from(index, name));
 }
 
 /// A copy of the open trail: empty while nothing has failed, or where none is open.
 #[inline]
 #[must_use]
 pub fn trail() -> Trail {
-    if OPEN.get() > 1 {
-        with_trail(|trail| trail.clone())
+    if has_failed() {
+        copy_of_trail()
     } else {
         Trail::new()
     }
+}
+
+#[cold]
+fn copy_of_trail() -> Trail {
+    with_trail(|trail| trail.clone())
 }
 
 fn with_trail<R>(f: impl FnOnce(&mut Trail) -> R) -> R {

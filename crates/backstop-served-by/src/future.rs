@@ -37,6 +37,7 @@ where
 {
     type Output = Result<P::Stamped, E::Stamped>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let _trail = this.scope.enter();
@@ -52,10 +53,16 @@ where
 
 /// The stamp, with what has failed on the way until now.
 #[inline]
-pub(crate) fn with_trail(mut stamp: ServedBy) -> ServedBy {
-    let trail = context::trail();
-    if !trail.is_empty() {
-        stamp.trail = trail;
+pub(crate) fn with_trail(stamp: ServedBy) -> ServedBy {
+    if context::has_failed() {
+        of_a_failure(stamp)
+    } else {
+        stamp
     }
+}
+
+#[cold]
+fn of_a_failure(mut stamp: ServedBy) -> ServedBy {
+    stamp.trail = context::trail();
     stamp
 }

@@ -47,12 +47,14 @@ where
     type Error = E::Stamped;
     type Future = ResponseFuture<S::Future, P, E>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner
             .poll_ready(cx)
             .map_err(|error| self.errors.put(error, || with_trail(self.stamp.clone())))
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         let mut scope = Scope::open();
         let (mark, inner) = {
