@@ -1,8 +1,9 @@
 //! A row of the tables: one service, and the ways a call can take through it.
 
 use std::{
+    future::poll_fn,
     hint::black_box,
-    pin::{Pin, pin},
+    pin::pin,
     task::{Context, Poll, Waker},
 };
 
@@ -145,31 +146,25 @@ impl Row {
 
 /// Makes this many calls and says how many were answered.
 ///
-/// The future is polled by hand until it is ready: no executor's cost is mixed in, and tokio's
-/// cooperative budget, which belongs to its own tasks, never runs out. It is moved once and then
-/// polled where it lies, as by a caller that is compiled apart: else the compiler would keep a
-/// small future in registers, and see through the whole call.
+/// The calls are awaited in turn, as a task would, but the task is polled by hand until it is done:
+/// no executor's cost is mixed in, and tokio's cooperative budget, which belongs to its own tasks,
+/// never runs out.
 pub(crate) fn drive<S: Service<Call>>(service: &mut S, pends: bool, calls: u64) -> u64 {
+    let mut task = pin!(call(service, pends, calls));
     let mut cx = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(answered) = task.as_mut().poll(&mut cx) {
+            return answered;
+        }
+    }
+}
+
+async fn call<S: Service<Call>>(service: &mut S, pends: bool, calls: u64) -> u64 {
     let mut answered = 0;
     for id in 0..calls {
-        let is_ready = loop {
-            if let Poll::Ready(result) = service.poll_ready(&mut cx) {
-                break result.is_ok();
-            }
-        };
-        let mut response = pin!(black_box(service.call(black_box(Call::new(id, pends)))));
-        let result = loop {
-            if let Poll::Ready(result) = poll(black_box(response.as_mut()), &mut cx) {
-                break result;
-            }
-        };
+        let is_ready = poll_fn(|cx| service.poll_ready(cx)).await.is_ok();
+        let result = service.call(black_box(Call::new(id, pends))).await;
         answered += u64::from(is_ready & black_box(result).is_ok());
     }
     answered
-}
-
-#[inline(never)]
-fn poll<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
-    future.poll(cx)
 }
