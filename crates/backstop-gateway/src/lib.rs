@@ -5,5 +5,23 @@
     attr(deny(warnings), allow(dead_code, unused_variables))
 ))]
 
+pub mod callers;
+pub mod cli;
 pub mod config;
+pub mod demo;
+pub mod reload;
+pub mod review;
 pub mod server;
+pub mod text;
+
+mod account;
+mod gateway;
+mod history;
+mod metrics;
+mod operator;
+mod request_id;
+mod routing;
+mod stack;
+mod stats;
+
+pub use self::gateway::Gateway;

@@ -1,3 +1,17 @@
-//! The `backstop` program.
+//! The `backstop` program: reads the command line, and does what it says.
 
-fn main() {}
+use std::process::ExitCode;
+
+use backstop_gateway::cli::Cli;
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match Cli::parse().run().await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -2,7 +2,8 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use backstop_gateway::config::{Config, ConfigError, Dialect, Target};
+use backstop_gateway::config::{Config, ConfigError, Target};
+use backstop_llm::Dialect;
 
 fn environment(name: &str) -> Option<String> {
     match name {
@@ -128,7 +129,7 @@ timeout = { total = "10s", idle = 5 }
         r#"backstop.toml:1:10: `listen` should be an address and a port
     write it as "127.0.0.1:4000" or "[::1]:4000"
 backstop.toml:3:11: `providers.anthropic.dialect` is no known dialect: "antropic"
-    write "anthropic" or "openai"
+    did you mean "anthropic"?
 backstop.toml:4:11: `providers.anthropic.api_key` needs the environment variable NO_SUCH_KEY, which is not set
     set it before starting: export NO_SUCH_KEY=…
 backstop.toml:6:1: unknown key `canditates` in [models.smart]
@@ -210,4 +211,30 @@ fn refuses_an_address_with_a_password_in_it_without_showing_it() {
     let refusal = refusal(text);
     assert!(refusal.starts_with("backstop.toml:3:12: `providers.p.base_url` should be"));
     assert!(!refusal.contains("hunter2"));
+}
+
+#[test]
+fn who_is_open_to_other_machines_asks_for_keys() {
+    let open = "listen = \"0.0.0.0:4000\"\n[providers.p]\ndialect = \"openai\"\n\
+                [models.a]\ncandidates = [\"p:x\"]\n";
+    assert_eq!(
+        refusal(open),
+        "backstop.toml:1:10: `listen` is open to other machines, and nobody would need a key\n    \
+         add a [keys.NAME] made by `backstop key`, or listen on 127.0.0.1"
+    );
+    let hash = "ab".repeat(32);
+    let key = format!("[keys.team]\nsha256 = \"{hash}\"\nrequests_per_minute = 60\n");
+    let config = parse(&format!("{open}{key}")).expect("is right");
+    assert_eq!(config.keys["team"].requests_per_minute, NonZeroU32::new(60));
+}
+
+#[test]
+fn refuses_a_key_that_is_no_hash_without_showing_it() {
+    let text = "[providers.p]\ndialect = \"openai\"\n[models.a]\ncandidates = [\"p:x\"]\n\
+                [keys.team]\nsha256 = \"bk-the-key-itself\"\n";
+    assert_eq!(
+        refusal(text),
+        "backstop.toml:6:10: `keys.team.sha256` should be a SHA-256 of 64 hexadecimal digits\n    \
+         make a key and its hash by `backstop key`"
+    );
 }

@@ -1,6 +1,6 @@
 //! What is wrong with a config file, where, and what would be right.
 
-use std::{fmt, io, path::PathBuf};
+use std::{fmt, io, net::SocketAddr, path::PathBuf};
 
 /// One thing wrong with a config.
 ///
@@ -85,3 +85,20 @@ impl std::error::Error for ConfigError {
         }
     }
 }
+
+/// An address open to other machines, where nobody would need a key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct OpenToAll(pub(super) SocketAddr);
+
+impl fmt::Display for OpenToAll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} is open to other machines, and nobody would need a key\n    \
+             add a [keys.NAME] made by `backstop key`, or listen on 127.0.0.1",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for OpenToAll {}

@@ -5,24 +5,24 @@
 mod error;
 mod read;
 mod reader;
-mod secret;
 mod units;
 
 use std::{
     collections::BTreeMap,
     fs,
     net::{Ipv4Addr, SocketAddr},
-    num::NonZeroU32,
-    path::Path,
+    num::{NonZeroU32, NonZeroU64},
+    path::{Path, PathBuf},
     time::Duration,
 };
 
-use backstop_core::Name;
+use backstop_core::{FaultKinds, Name};
+use backstop_llm::{Abilities, Dialect, Needs, Secret};
 
-pub use self::{
-    error::{ConfigError, Problem},
-    secret::Secret,
-};
+use crate::callers::Hash;
+
+pub use self::error::{ConfigError, OpenToAll, Problem};
+pub(crate) use self::units::write_duration;
 
 /// Where the gateway listens unless told otherwise.
 pub const DEFAULT_LISTEN: SocketAddr =
@@ -32,6 +32,8 @@ pub const DEFAULT_LISTEN: SocketAddr =
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
+    /// The file that it came from, if it came from one.
+    pub file: Option<PathBuf>,
     /// Where to listen.
     pub listen: SocketAddr,
     /// What the gateway takes on.
@@ -40,6 +42,11 @@ pub struct Config {
     pub providers: BTreeMap<Name, Provider>,
     /// What callers can ask for. `*` takes any other name.
     pub models: BTreeMap<String, Model>,
+    /// Who may call, by the names that logs and metrics use. Where it is empty, anyone on this
+    /// machine may.
+    pub keys: BTreeMap<Name, Key>,
+    /// Who may see and change what is going on.
+    pub admin: Admin,
 }
 
 impl Config {
@@ -53,9 +60,10 @@ impl Config {
             path: path.to_owned(),
             source,
         })?;
-        Self::parse(&path.display().to_string(), &text, &|name| {
-            std::env::var(name).ok()
-        })
+        let environment = |name: &str| std::env::var(name).ok();
+        let mut config = Self::parse(&path.display().to_string(), &text, &environment)?;
+        config.file = Some(path.to_owned());
+        Ok(config)
     }
 
     /// Reads `text`, which messages call `file`, with secrets from `environment`.
@@ -71,6 +79,19 @@ impl Config {
         reader::Document::read(file, text, environment, read::config)
     }
 
+    /// Listens elsewhere than the file says.
+    ///
+    /// # Errors
+    ///
+    /// Where that would be open to other machines, and nobody would need a key.
+    pub fn listen_on(&mut self, listen: SocketAddr) -> Result<(), OpenToAll> {
+        if self.keys.is_empty() && !listen.ip().is_loopback() {
+            return Err(OpenToAll(listen));
+        }
+        self.listen = listen;
+        Ok(())
+    }
+
     /// The model that a caller's `name` means: the one of that name, else the one named `*`.
     #[must_use]
     pub fn model(&self, name: &str) -> Option<&Model> {
@@ -84,10 +105,16 @@ impl Config {
 pub struct Limits {
     /// The largest request body, in bytes.
     pub body: usize,
+    /// How long a caller may take to send the body.
+    pub body_read: Duration,
+    /// How many requests run at a time; further ones are refused at once.
+    pub requests: usize,
     /// How many connections are open at a time; further ones wait to be taken.
     pub connections: usize,
     /// How long a caller may take to send a request's head, and an idle connection may stay.
     pub header: Duration,
+    /// How many second tries there may be to each call, over all models.
+    pub retry_ratio: f64,
     /// How long running responses may go on after the signal to stop.
     pub shutdown: Duration,
 }
@@ -96,48 +123,18 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body: 32 << 20,
+            body_read: Duration::from_secs(60),
+            requests: 10_000,
             connections: 10_000,
             header: Duration::from_secs(30),
+            retry_ratio: 0.2,
             shutdown: Duration::from_secs(30),
         }
     }
 }
 
-/// The language a provider speaks.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Dialect {
-    /// Anthropic's Messages.
-    Anthropic,
-    /// OpenAI's Chat Completions, and every server compatible with it.
-    OpenAi,
-}
-
-impl Dialect {
-    /// Every dialect.
-    pub const ALL: [Self; 2] = [Self::Anthropic, Self::OpenAi];
-
-    /// Its name in a config.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Anthropic => "anthropic",
-            Self::OpenAi => "openai",
-        }
-    }
-
-    /// The address of the provider that it is named for.
-    #[must_use]
-    pub const fn base_url(self) -> &'static str {
-        match self {
-            Self::Anthropic => "https://api.anthropic.com",
-            Self::OpenAi => "https://api.openai.com/v1",
-        }
-    }
-}
-
 /// Someone who can be asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Provider {
     /// The language it speaks.
@@ -146,8 +143,52 @@ pub struct Provider {
     pub base_url: String,
     /// What it knows us by.
     pub api_key: Option<Secret>,
+    /// The header that the key is sent in, where that is not the dialect's own.
+    pub api_key_header: Option<String>,
     /// Headers of every request to it.
     pub headers: Vec<(String, Secret)>,
+    /// What is added to the query of every request to it.
+    pub query: Vec<(String, Secret)>,
+}
+
+/// Who may see and change what is going on. Without a word on it, whoever needs no key to call.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Admin {
+    /// The hash of the key that it needs.
+    pub sha256: Option<Hash>,
+    /// Where it is open to whoever reaches it.
+    pub listen: Option<SocketAddr>,
+}
+
+/// One who may call.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Key {
+    /// The hash of its key.
+    pub sha256: Hash,
+    /// What it may ask for; anything, where this is empty.
+    pub models: Vec<String>,
+    /// How many requests it may make each minute.
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// How many tokens it may use each minute, those it sends and those it is sent.
+    pub tokens_per_minute: Option<NonZeroU64>,
+    /// How many of its requests may run at a time.
+    pub concurrent: Option<NonZeroU32>,
+}
+
+impl Key {
+    /// A key without limits.
+    #[must_use]
+    pub const fn new(sha256: Hash) -> Self {
+        Self {
+            sha256,
+            models: Vec::new(),
+            requests_per_minute: None,
+            tokens_per_minute: None,
+            concurrent: None,
+        }
+    }
 }
 
 /// A name that callers can ask for, and who is asked, in order.
@@ -176,6 +217,8 @@ pub struct Candidate {
     pub target: Target,
     /// How often it is tried, where that differs from the model's `retry`.
     pub attempts: Option<NonZeroU32>,
+    /// The failures of others after which it is asked.
+    pub after: FaultKinds,
 }
 
 /// Who answers.
@@ -188,9 +231,24 @@ pub enum Target {
         provider: Name,
         /// What the provider calls the model.
         model: String,
+        /// What that model can do.
+        abilities: Abilities,
+        /// What of a request may be lost on it, rather than pass it over.
+        allow_loss: Needs,
+        /// The system prompt that it is sent, in place of the caller's.
+        system: Option<String>,
     },
     /// This text, whatever was asked.
     Reply(String),
+}
+
+impl Target {
+    /// Lets this much of a request be lost on it.
+    fn allow(&mut self, loss: Needs) {
+        if let Self::Provider { allow_loss, .. } = self {
+            *allow_loss = loss;
+        }
+    }
 }
 
 /// How a candidate is tried again.
@@ -257,17 +315,23 @@ pub struct Timeouts {
     pub connect: Duration,
     /// Until the first content of one attempt.
     pub first_token: Duration,
+    /// Until the whole of a plain answer, for one attempt: until then nothing is heard of it.
+    pub answer: Duration,
     /// Between two pieces of a stream.
     pub idle: Duration,
     /// The whole call, all attempts, waits and the stream's end included.
     pub total: Duration,
 }
 
+/// A whole answer may take so many times as long as the first token, unless that is set.
+const ANSWER: u32 = 4;
+
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
             first_token: Duration::from_secs(30),
+            answer: Duration::from_secs(30) * ANSWER,
             idle: Duration::from_secs(30),
             total: Duration::from_secs(600),
         }

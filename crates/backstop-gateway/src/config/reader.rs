@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use backstop_llm::Secret;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -18,7 +19,6 @@ use toml::{
 
 use super::{
     error::{ConfigError, Problem},
-    secret::Secret,
     units,
 };
 

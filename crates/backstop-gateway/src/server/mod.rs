@@ -1,5 +1,15 @@
 //! The HTTP side: connections, routes, and answers in each caller's own language.
 
+mod answer;
+mod app;
+mod ask;
+mod body;
 mod listen;
+mod models;
+mod refusal;
+mod stream;
 
-pub use self::listen::{Stopped, serve, signal};
+pub use self::{
+    app::router,
+    listen::{Stopped, serve, signal},
+};

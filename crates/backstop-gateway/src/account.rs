@@ -1,0 +1,211 @@
+//! What is known of one call, told when it is over: to the metrics, to the caller's limits, and in
+//! one line of the log.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use backstop_core::{Fault, Name, ServedBy, Trail};
+use backstop_llm::{Chunk, Completion, Dialect, Error, Event, Usage};
+use tokio::time::Instant;
+use tracing::info;
+
+use crate::{
+    callers::{Admitted, Caller},
+    gateway::Shared,
+};
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome {
+    /// With the end of the answer.
+    Completed,
+    /// With an error, before the answer or in the middle of it.
+    Failed(Fault),
+    /// The caller left before.
+    Left,
+}
+
+impl Outcome {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Completed => "ok",
+            Self::Failed(fault) => fault.kind().label(),
+            Self::Left => "caller_left",
+        }
+    }
+}
+
+/// What is known of one call.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) id: Name,
+    pub(crate) front: Dialect,
+    pub(crate) caller: Option<Arc<Caller>>,
+    /// The model's name in the config.
+    pub(crate) model: Name,
+    pub(crate) streamed: bool,
+    pub(crate) started: Instant,
+    /// When the answer began.
+    pub(crate) answered: Option<Duration>,
+    /// What the gateway itself took, before it asked and after.
+    pub(crate) overhead: Option<Duration>,
+    pub(crate) status: Option<u16>,
+    pub(crate) served: Option<ServedBy>,
+    pub(crate) trail: Trail,
+    pub(crate) usage: Option<Usage>,
+    pub(crate) outcome: Outcome,
+}
+
+impl Call {
+    pub(crate) fn caller(&self) -> String {
+        match &self.caller {
+            Some(caller) => caller.name.to_string(),
+            None => String::new(),
+        }
+    }
+
+    /// The status that the caller saw, in one of a few classes.
+    pub(crate) const fn status_label(&self) -> &'static str {
+        match self.status {
+            Some(200..=299) => "2xx",
+            Some(429) => "429",
+            Some(400..=499) => "4xx",
+            Some(500..=599) => "5xx",
+            _ => "none",
+        }
+    }
+}
+
+/// How many calls are running.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight(AtomicUsize);
+
+impl InFlight {
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// One more, unless `limit` are running.
+    pub(crate) fn enter(self: &Arc<Self>, limit: usize) -> Option<Running> {
+        let before = self.0.fetch_add(1, Ordering::Relaxed);
+        let running = Running(self.clone());
+        (before < limit).then_some(running)
+    }
+}
+
+/// One call that is running.
+#[derive(Debug)]
+pub(crate) struct Running(Arc<InFlight>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Follows one call to its end, which is told when this is dropped.
+pub(crate) struct Account {
+    call: Call,
+    shared: Arc<Shared>,
+    _admitted: Option<Admitted>,
+    _running: Running,
+}
+
+impl Account {
+    pub(crate) fn open(
+        call: Call,
+        shared: Arc<Shared>,
+        admitted: Option<Admitted>,
+        running: Running,
+    ) -> Self {
+        Self {
+            call,
+            shared,
+            _admitted: admitted,
+            _running: running,
+        }
+    }
+
+    pub(crate) fn call_mut(&mut self) -> &mut Call {
+        &mut self.call
+    }
+
+    /// The answer begins.
+    pub(crate) fn answered(&mut self, served: Option<&ServedBy>, status: u16) {
+        self.call.answered = Some(self.call.started.elapsed());
+        self.call.served = served.cloned();
+        self.call.status = Some(status);
+    }
+
+    /// A piece of the answer came.
+    pub(crate) fn chunk(&mut self, chunk: &Chunk) {
+        if let Some(served) = &chunk.served {
+            self.call.served = Some(served.clone());
+            self.call.trail = served.trail.clone();
+        }
+        for event in &chunk.events {
+            if let Event::Usage(usage) = event {
+                self.call.usage = Some(*usage);
+            }
+        }
+    }
+
+    /// The whole answer came at once.
+    pub(crate) fn whole(&mut self, completion: &Completion) {
+        self.call.usage = completion.usage;
+        self.completed();
+    }
+
+    /// The answer has come to its end.
+    pub(crate) fn completed(&mut self) {
+        self.call.outcome = Outcome::Completed;
+    }
+
+    /// There is no answer, or no more of it.
+    pub(crate) fn failed(&mut self, error: &Error) {
+        self.call.outcome = Outcome::Failed(error.fault());
+        self.call.usage = error.usage().or(self.call.usage);
+        if let Some(served) = error.served_by() {
+            self.call.served = Some(served.clone());
+        }
+    }
+
+    /// The caller is answered with an error.
+    pub(crate) fn refused(mut self, error: &Error, status: u16) {
+        self.call.status = Some(status);
+        self.failed(error);
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let call = &self.call;
+        if let (Some(caller), Some(usage)) = (&call.caller, &call.usage) {
+            caller.used(usage.total());
+        }
+        self.shared.metrics.call(call);
+        self.shared.stats.call(call);
+        let usage = call.usage.unwrap_or_default();
+        info!(
+            target: "backstop::call",
+            request_id = &*call.id,
+            caller = call.caller.as_ref().map(|caller| &*caller.name),
+            front = call.front.as_str(),
+            model = &*call.model,
+            streamed = call.streamed,
+            outcome = call.outcome.label(),
+            status = call.status,
+            served_by = call.served.as_ref().map(tracing::field::display),
+            failed = (!call.trail.is_empty()).then(|| tracing::field::display(&call.trail)),
+            first_ms = call.answered.map(|it| it.as_millis() as u64),
+            total_ms = call.started.elapsed().as_millis() as u64,
+            input_tokens = usage.input,
+            output_tokens = usage.output,
+        );
+    }
+}

@@ -1,0 +1,54 @@
+//! The command line.
+
+mod check;
+mod explain;
+mod key;
+mod serve;
+mod simulate;
+
+use std::process::ExitCode;
+
+use backstop_core::BoxError;
+use clap::{Parser, Subcommand};
+
+/// One OpenAI- and Anthropic-compatible endpoint in front of several providers, which keeps
+/// answering when one of them does not.
+///
+/// Without a config it starts simulated providers of its own, to try an outage by hand.
+#[derive(Debug, Parser)]
+#[command(name = "backstop", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Serve,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Reads a config, draws its chains, and says what is wrong or doubtful.
+    Check(check::Check),
+    /// Asks a running gateway who would be asked for a request now, and why.
+    Explain(explain::Explain),
+    /// Makes a caller's key, and what to write into the config for it.
+    Key(key::Key),
+    /// Starts simulated providers and nothing else.
+    Simulate(simulate::Simulate),
+}
+
+impl Cli {
+    /// Does what the command line asks for.
+    ///
+    /// # Errors
+    ///
+    /// Where it can't be done: a wrong config, an address already in use.
+    pub async fn run(self) -> Result<ExitCode, BoxError> {
+        match self.command {
+            None => self.serve.run().await,
+            Some(Command::Check(check)) => check.run(),
+            Some(Command::Explain(explain)) => explain.run().await,
+            Some(Command::Key(key)) => key.run(),
+            Some(Command::Simulate(simulate)) => simulate.run().await,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The schema: which tables and keys there are, and what fits together.
+
+mod keys;
+mod models;
+mod policies;
+mod providers;
+
+use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
+
+use self::policies::Policies;
+use super::{
+    Config, DEFAULT_LISTEN, Limits,
+    reader::{Table, Value},
+};
+
+/// Reads the whole document.
+pub(super) fn config(root: &mut Table<'_>) -> Option<Config> {
+    let listen = root
+        .get("listen")
+        .and_then(|value| Some((address(&value)?, value)));
+    let limits = root.table("limits").map(limits).unwrap_or_default();
+    let providers = root
+        .table("providers")
+        .map(providers::read_all)
+        .unwrap_or_default();
+    let defaults = root.table("defaults").map(|mut table| {
+        let defaults = Policies::read(&mut table, &Policies::default());
+        table.finish();
+        defaults
+    });
+    let callers = root.table("keys").map(keys::read_all).unwrap_or_default();
+    let admin = root.table("admin").map(keys::admin).unwrap_or_default();
+    let models = root.require("models", "add a table [models.NAME] with its candidates");
+    let models = models.and_then(|models| {
+        let table = models.table()?;
+        let models = models::read_all(&table, &providers, &defaults.unwrap_or_default());
+        if models.is_empty() {
+            table.problem("is empty", "add a table [models.NAME] with its candidates");
+        }
+        Some(models)
+    })?;
+    if let Some((listen, value)) = &listen {
+        if callers.is_empty() && !listen.ip().is_loopback() {
+            value.problem(
+                "is open to other machines, and nobody would need a key",
+                "add a [keys.NAME] made by `backstop key`, or listen on 127.0.0.1",
+            );
+        }
+    }
+    Some(Config {
+        file: None,
+        listen: listen.map_or(DEFAULT_LISTEN, |(listen, _)| listen),
+        limits,
+        providers,
+        models,
+        keys: callers,
+        admin,
+    })
+}
+
+fn address(value: &Value<'_>) -> Option<SocketAddr> {
+    let text = value.string()?;
+    let address = text.parse().ok();
+    if address.is_none() {
+        value.problem(
+            "should be an address and a port",
+            "write it as \"127.0.0.1:4000\" or \"[::1]:4000\"",
+        );
+    }
+    address
+}
+
+fn limits(mut table: Table<'_>) -> Limits {
+    let standard = Limits::default();
+    let limits = Limits {
+        body: read(&mut table, "body", Value::size, standard.body),
+        body_read: read(&mut table, "body_read", positive, standard.body_read),
+        requests: read(&mut table, "requests", places, standard.requests),
+        connections: read(&mut table, "connections", places, standard.connections),
+        header: read(&mut table, "header", positive, standard.header),
+        retry_ratio: read(
+            &mut table,
+            "retry_ratio",
+            |it| it.number(0.001..=10.0),
+            standard.retry_ratio,
+        ),
+        shutdown: read(&mut table, "shutdown", Value::duration, standard.shutdown),
+    };
+    table.finish();
+    limits
+}
+
+fn read<'a, T>(
+    table: &mut Table<'a>,
+    key: &'static str,
+    as_: impl FnOnce(&Value<'a>) -> Option<T>,
+    standard: T,
+) -> T {
+    table
+        .get(key)
+        .and_then(|value| as_(&value))
+        .unwrap_or(standard)
+}
+
+fn count(value: &Value<'_>) -> Option<NonZeroU32> {
+    let number = value.integer(1..=1_000_000)?;
+    NonZeroU32::new(u32::try_from(number).ok()?)
+}
+
+fn places(value: &Value<'_>) -> Option<usize> {
+    usize::try_from(value.integer(1..=1_000_000)?).ok()
+}
+
+/// Attempts on one candidate: few, because each may be billed and all must fit into `total`.
+fn attempts(value: &Value<'_>) -> Option<NonZeroU32> {
+    let number = value.integer(1..=10)?;
+    NonZeroU32::new(u32::try_from(number).ok()?)
+}
+
+fn positive(value: &Value<'_>) -> Option<Duration> {
+    let duration = value.duration()?;
+    if duration.is_zero() {
+        value.problem("should be longer than nothing", "");
+        return None;
+    }
+    Some(duration)
+}

@@ -1,0 +1,299 @@
+//! The models, and who is asked for each.
+
+use std::collections::BTreeMap;
+
+use backstop_core::{FaultKind, FaultKinds, Name};
+use backstop_fallback::FAIL_OVER;
+use backstop_llm::{Abilities, Need, Needs, Resumes};
+
+use super::{attempts, policies::Policies};
+use crate::config::{
+    Candidate, Model, Provider, Target,
+    reader::{Table, Value, nearest},
+};
+
+const CANDIDATES: &str = "add candidates = [\"provider:model\", …]";
+const NAME: &str = "write \"provider:model\", as in \"anthropic:claude-opus-4-8\"";
+
+/// Reads `[models]`.
+pub(super) fn read_all(
+    table: &Table<'_>,
+    providers: &BTreeMap<Name, Provider>,
+    defaults: &Policies,
+) -> BTreeMap<String, Model> {
+    let mut breakers = BTreeMap::new();
+    table
+        .entries()
+        .filter_map(|(name, value)| {
+            let model = model(value.table()?, providers, defaults)?;
+            for candidate in &model.candidates {
+                let Target::Provider {
+                    provider,
+                    model: asked,
+                    ..
+                } = &candidate.target
+                else {
+                    continue;
+                };
+                let (first, breaker) = breakers
+                    .entry((provider.clone(), asked.clone()))
+                    .or_insert_with(|| (name.clone(), model.breaker.clone()));
+                if *breaker != model.breaker {
+                    value.problem(
+                        format_args!(
+                            "gives {} another `breaker` than [models.{first}] does, \
+                             and they share its circuit",
+                            candidate.name
+                        ),
+                        "give both the same, or set it once in [defaults]",
+                    );
+                }
+            }
+            Some((name, model))
+        })
+        .collect()
+}
+
+fn model(
+    mut table: Table<'_>,
+    providers: &BTreeMap<Name, Provider>,
+    defaults: &Policies,
+) -> Option<Model> {
+    let allow_loss = table.get("allow_loss").map(|value| needs(&value));
+    let allow_loss = allow_loss.unwrap_or(Needs::NONE);
+    let candidates = table.require("candidates", CANDIDATES).and_then(|value| {
+        let items = value.array()?;
+        if items.is_empty() {
+            value.problem("is empty, so that nobody could answer", CANDIDATES);
+        }
+        let mut candidates: Vec<Candidate> = Vec::with_capacity(items.len());
+        for item in items {
+            let Some(candidate) = candidate(&item, providers, allow_loss) else {
+                continue;
+            };
+            if candidates.iter().any(|it| it.name == candidate.name) {
+                item.problem(
+                    format_args!("repeats {}", candidate.name),
+                    "name a candidate once; `attempts` says how often it is tried",
+                );
+            }
+            candidates.push(candidate);
+        }
+        Some(candidates)
+    });
+    let candidates = candidates.map(larger_windows);
+    let policies = Policies::read(&mut table, defaults);
+    table.finish();
+    Some(Model {
+        candidates: candidates?,
+        retry: policies.retry,
+        breaker: policies.breaker,
+        timeout: policies.timeout,
+        continues: policies.continues.unwrap_or(true),
+    })
+}
+
+/// What is too large for all before it is asked of a candidate that takes more.
+fn larger_windows(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
+    let mut largest = None;
+    for candidate in &mut candidates {
+        let Target::Provider { abilities, .. } = &candidate.target else {
+            continue;
+        };
+        let own = abilities.context_window;
+        if largest.is_some() && own > largest {
+            candidate.after = candidate.after.with(FaultKind::TooLarge);
+        }
+        largest = largest.max(own);
+    }
+    candidates
+}
+
+fn candidate(
+    value: &Value<'_>,
+    providers: &BTreeMap<Name, Provider>,
+    allow_loss: Needs,
+) -> Option<Candidate> {
+    if !value.is_table() {
+        let (name, mut target) = target(value, providers)?;
+        target.allow(allow_loss);
+        return Some(Candidate {
+            name,
+            target,
+            attempts: None,
+            after: FAIL_OVER,
+        });
+    }
+    let mut table = value.table()?;
+    let named = table.get("candidate");
+    let reply = table.get("reply");
+    let name = table.get("name").and_then(|name| name.string());
+    let attempts = table.get("attempts").and_then(|value| attempts(&value));
+    let also = table.get("also_after").map(|value| kinds(&value));
+    let only = table.get("only_after").map(|value| kinds(&value));
+    let found = match (named, reply) {
+        (Some(named), None) => target(&named, providers).map(|(name, mut target)| {
+            target.allow(allow_loss);
+            details(&mut table, &mut target);
+            (name, target)
+        }),
+        (None, Some(reply)) => reply
+            .string()
+            .map(|text| (Name::from("static"), Target::Reply(text))),
+        _ => {
+            table.problem(
+                "should have either `candidate` or `reply`",
+                "write { candidate = \"provider:model\" } or { reply = \"…\" }",
+            );
+            None
+        }
+    };
+    table.finish();
+    let (standard, target) = found?;
+    Some(Candidate {
+        name: name.map_or(standard, Name::from),
+        target,
+        attempts,
+        after: match (only, also) {
+            (Some(only), None) => only,
+            (None, Some(also)) => also.iter().fold(FAIL_OVER, FaultKinds::with),
+            (None, None) => FAIL_OVER,
+            (Some(_), Some(_)) => {
+                value.problem(
+                    "has both `also_after` and `only_after`",
+                    "leave one of them out",
+                );
+                FAIL_OVER
+            }
+        },
+    })
+}
+
+/// A list of kinds of failure: `["filtered", "too_large"]`.
+fn kinds(value: &Value<'_>) -> FaultKinds {
+    let read = |item: Value<'_>| {
+        let text = item.string()?;
+        let found = FaultKind::ALL.into_iter().find(|kind| kind.label() == text);
+        if found.is_none() {
+            let known = FaultKind::ALL.map(FaultKind::label);
+            let instead = match nearest(&text, &known) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => format!("known: {}", known.join(", ")),
+            };
+            item.problem(format_args!("is no kind of failure: \"{text}\""), instead);
+        }
+        found
+    };
+    let items = value.array().unwrap_or_default();
+    items.into_iter().filter_map(read).collect()
+}
+
+/// What is said of a candidate's model beyond its name.
+fn details(table: &mut Table<'_>, target: &mut Target) {
+    let Target::Provider {
+        abilities,
+        allow_loss,
+        system,
+        ..
+    } = target
+    else {
+        return;
+    };
+    let tokens = |value: Value<'_>| value.integer(1..=u64::MAX);
+    if let Some(window) = table.get("context_window").and_then(tokens) {
+        *abilities = abilities.with_context_window(window);
+    }
+    if let Some(output) = table.get("max_output").and_then(tokens) {
+        *abilities = abilities.with_max_output(output);
+    }
+    if let Some(value) = table.get("can") {
+        *abilities = needs(&value).iter().fold(*abilities, Abilities::with);
+    }
+    if let Some(value) = table.get("lacks") {
+        *abilities = needs(&value).iter().fold(*abilities, Abilities::without);
+    }
+    if let Some(resumes) = table.get("resumes").and_then(|value| resumes(&value)) {
+        *abilities = abilities.resuming(resumes);
+    }
+    if let Some(value) = table.get("allow_loss") {
+        *allow_loss = needs(&value);
+    }
+    *system = table.get("system").and_then(|value| value.string());
+}
+
+/// A list of what a request may need: `["images", "json_schema"]`.
+fn needs(value: &Value<'_>) -> Needs {
+    let known = Need::ALL.map(Need::as_str);
+    let read = |item: Value<'_>| {
+        let text = item.string()?;
+        let need = text.parse().ok();
+        if need.is_none() {
+            let instead = match nearest(&text, &known) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => format!("known: {}", known.join(", ")),
+            };
+            item.problem(
+                format_args!("is nothing a request may need: \"{text}\""),
+                instead,
+            );
+        }
+        need
+    };
+    let items = value.array().unwrap_or_default();
+    items
+        .into_iter()
+        .filter_map(read)
+        .fold(Needs::NONE, Needs::with)
+}
+
+fn resumes(value: &Value<'_>) -> Option<Resumes> {
+    const ALL: [(&str, Resumes); 4] = [
+        ("continue_final_message", Resumes::ContinueFinalMessage),
+        ("instruction", Resumes::Instruction),
+        ("never", Resumes::Never),
+        ("prefill", Resumes::Prefill),
+    ];
+    let text = value.string()?;
+    let found = ALL.iter().find(|(name, _)| *name == text);
+    if found.is_none() {
+        let names = ALL.map(|(name, _)| name).join("\", \"");
+        value.problem(
+            "is no known way to go on with an answer",
+            format!("write one of \"{names}\""),
+        );
+    }
+    found.map(|(_, resumes)| *resumes)
+}
+
+/// `provider:model`: a model's own name may hold colons, a provider's may not.
+fn target(value: &Value<'_>, providers: &BTreeMap<Name, Provider>) -> Option<(Name, Target)> {
+    let text = value.string()?;
+    let Some((provider, model)) = text.split_once(':').filter(|(_, model)| !model.is_empty())
+    else {
+        value.problem(
+            format_args!("names no provider and model: \"{text}\""),
+            NAME,
+        );
+        return None;
+    };
+    let Some((provider, known)) = providers.get_key_value(provider) else {
+        let known: Vec<&str> = providers.keys().map(|name| &**name).collect();
+        let instead = match nearest(provider, &known) {
+            Some(meant) => format!("did you mean \"{meant}:{model}\"?"),
+            None => format!("add a table [providers.{provider}]"),
+        };
+        value.problem(
+            format_args!("names an unknown provider: \"{provider}\""),
+            instead,
+        );
+        return None;
+    };
+    let target = Target::Provider {
+        provider: provider.clone(),
+        model: model.to_owned(),
+        abilities: Abilities::of(known.dialect, model),
+        allow_loss: Needs::NONE,
+        system: None,
+    };
+    Some((Name::from(text), target))
+}

@@ -1,0 +1,103 @@
+//! Who can be asked, where, and by which key.
+
+use std::collections::BTreeMap;
+
+use backstop_core::Name;
+use backstop_llm::{Dialect, Secret};
+
+use crate::config::{
+    Provider,
+    reader::{Table, Value, nearest},
+};
+
+/// Reads `[providers]`.
+pub(super) fn read_all(table: Table<'_>) -> BTreeMap<Name, Provider> {
+    table
+        .entries()
+        .filter_map(|(name, value)| {
+            if name.contains(':') {
+                value.problem(
+                    "has a colon in its name",
+                    "candidates are written provider:model",
+                );
+            }
+            // A provider that is wrong is still a known one: its candidates are no problem too.
+            Some((Name::from(name), provider(value.table()?)))
+        })
+        .collect()
+}
+
+fn provider(mut table: Table<'_>) -> Provider {
+    let names = Dialect::ALL.map(Dialect::as_str);
+    let instead = format!("add dialect = \"{}\"", names.join("\" or \""));
+    let dialect = table.require("dialect", &instead).and_then(|value| {
+        let text = value.string()?;
+        let dialect = Dialect::ALL.into_iter().find(|it| it.as_str() == text);
+        if dialect.is_none() {
+            let instead = match nearest(&text, &names) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => format!("write \"{}\"", names.join("\" or \"")),
+            };
+            value.problem(format_args!("is no known dialect: \"{text}\""), instead);
+        }
+        dialect
+    });
+    let dialect = dialect.unwrap_or(Dialect::OpenAi);
+    let base_url = table.get("base_url").and_then(|value| url(&value));
+    let api_key = table.get("api_key").and_then(|value| value.secret());
+    let api_key_header = table.get("api_key_header").and_then(|value| {
+        let name = value.string()?;
+        header_name(&value, &name);
+        Some(name)
+    });
+    let headers = table.table("headers").map(|table| {
+        let headers = secrets(&table);
+        for ((name, secret), (_, value)) in headers.iter().zip(table.entries()) {
+            header_name(&value, name);
+            if http::HeaderValue::try_from(secret.expose()).is_err() {
+                value.problem("can't be sent in a header", "remove control characters");
+            }
+        }
+        headers
+    });
+    let query = table.table("query").map(|table| secrets(&table));
+    table.finish();
+    Provider {
+        dialect,
+        base_url: base_url.unwrap_or_else(|| dialect.wire().base_url().to_owned()),
+        api_key,
+        api_key_header,
+        headers: headers.unwrap_or_default(),
+        query: query.unwrap_or_default(),
+    }
+}
+
+fn secrets(table: &Table<'_>) -> Vec<(String, Secret)> {
+    let entries = table.entries();
+    entries
+        .map(|(name, value)| (name, value.secret().unwrap_or_else(|| Secret::new(""))))
+        .collect()
+}
+
+fn header_name(value: &Value<'_>, name: &str) {
+    if http::HeaderName::try_from(name).is_err() {
+        value.problem("is no header's name", "use letters, digits and hyphens");
+    }
+}
+
+fn url(value: &Value<'_>) -> Option<String> {
+    let text = value.string()?;
+    let url = text.parse::<http::Uri>().ok().filter(|url| {
+        matches!(url.scheme_str(), Some("http" | "https"))
+            && url.host().is_some_and(|host| !host.is_empty())
+            && url.query().is_none()
+            && !url.authority().is_some_and(|it| it.as_str().contains('@'))
+    });
+    if url.is_none() {
+        value.problem(
+            "should be an address with neither user nor query",
+            "write it as \"https://api.openai.com/v1\"",
+        );
+    }
+    url.map(|_| text.trim_end_matches('/').to_owned())
+}

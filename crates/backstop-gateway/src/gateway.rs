@@ -1,0 +1,204 @@
+//! The gateway itself: what is running now, and how that is replaced by another config.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use backstop_core::{BoxError, Budget};
+use tokio::{net::TcpListener, time};
+use tracing::{info, warn};
+
+use crate::{
+    account::InFlight,
+    callers::Callers,
+    config::{Config, ConfigError},
+    history::History,
+    metrics::Metrics,
+    server,
+    stack::{self, Circuits, ModelStack, Providers},
+    stats::Stats,
+};
+
+/// How often samples are put into their buckets.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// One endpoint in front of several providers.
+///
+/// Clones are the same gateway.
+#[derive(Clone)]
+pub struct Gateway {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What lasts as long as the gateway.
+pub(crate) struct Shared {
+    running: ArcSwap<Running>,
+    pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) history: Arc<History>,
+    /// Why the config was refused that was to be loaded last.
+    refusal: Mutex<Option<String>>,
+}
+
+/// What a config has been made into. A call keeps the one that it began with.
+pub(crate) struct Running {
+    pub(crate) config: Config,
+    pub(crate) callers: Callers,
+    pub(crate) models: BTreeMap<String, ModelStack>,
+    pub(crate) circuits: Circuits,
+    providers: Providers,
+    /// Bounds second tries over all models: an outage must not double the load.
+    budget: Budget,
+}
+
+impl Gateway {
+    /// Makes the gateway that `config` describes.
+    ///
+    /// # Errors
+    ///
+    /// Where the machine won't have it: no TLS roots, say.
+    pub fn new(config: Config) -> Result<Self, BoxError> {
+        let history = Arc::default();
+        let running = Running::new(config, None, &history)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                running: ArcSwap::from_pointee(running),
+                in_flight: Arc::default(),
+                metrics: Arc::new(Metrics::new()?),
+                stats: Arc::new(Stats::new()),
+                history,
+                refusal: Mutex::default(),
+            }),
+        })
+    }
+
+    /// Serves on `listener` until `stop` resolves, then lets running responses finish.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()>,
+    ) -> server::Stopped {
+        let metrics = self.shared.metrics.clone();
+        let upkeep = tokio::spawn(async move {
+            loop {
+                time::sleep(UPKEEP).await;
+                metrics.upkeep();
+            }
+        });
+        let limits = self.running().config.limits.clone();
+        let stopped = server::serve(listener, server::router(self), &limits, stop).await;
+        upkeep.abort();
+        stopped
+    }
+
+    /// What is running now.
+    pub(crate) fn running(&self) -> Arc<Running> {
+        self.shared.running.load_full()
+    }
+
+    /// Goes on by another config, from the next call on. Calls that are running go on by the old
+    /// one. Circuits and callers' limits that stay the same keep their state.
+    ///
+    /// The address that the gateway listens on stays what it is.
+    ///
+    /// # Errors
+    ///
+    /// Where the config is wrong, or would do away with the keys of a gateway that is open to
+    /// other machines. The gateway then goes on as it was.
+    pub fn reload(&self, config: Result<Config, ConfigError>) -> Result<(), BoxError> {
+        let before = self.running();
+        let replaced = config.map_err(BoxError::from).and_then(|mut config| {
+            config.listen_on(before.config.listen)?;
+            Running::new(config, Some(&before), &self.shared.history)
+        });
+        self.shared.metrics.reload(replaced.is_ok());
+        let refusal = match &replaced {
+            Ok(_) => {
+                info!("the config has been reloaded");
+                None
+            }
+            Err(error) => {
+                warn!("the config has not been reloaded, the old one stays:\n{error}");
+                Some(error.to_string())
+            }
+        };
+        *self
+            .shared
+            .refusal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = refusal;
+        self.shared.running.store(Arc::new(replaced?));
+        Ok(())
+    }
+
+    /// Goes on by what the file says now that the config came from.
+    pub(crate) fn reload_file(&self) -> Result<(), BoxError> {
+        match &self.running().config.file {
+            Some(path) => self.reload(Config::load(path)),
+            None => Err("the config came from no file".into()),
+        }
+    }
+
+    /// Why the config was refused that was to be loaded last, if it was.
+    pub(crate) fn reload_error(&self) -> Option<String> {
+        let refusal = self.shared.refusal.lock();
+        refusal.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The metrics, in Prometheus' text format.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let running = self.running();
+        for (name, state) in running.circuits.states() {
+            self.shared.metrics.circuit(name, state);
+        }
+        self.shared.metrics.in_flight(self.shared.in_flight.count());
+        self.shared.metrics.render()
+    }
+}
+
+impl Running {
+    fn new(
+        config: Config,
+        before: Option<&Self>,
+        history: &Arc<History>,
+    ) -> Result<Self, BoxError> {
+        let nobody = Callers::default();
+        let callers = Callers::new(&config.keys, before.map_or(&nobody, |it| &it.callers));
+        let circuits = Circuits::new(&config, before.map(|it| &it.circuits), history)?;
+        let budget = match before {
+            Some(before) if before.config.limits.retry_ratio == config.limits.retry_ratio => {
+                before.budget.clone()
+            }
+            _ => Budget::ratio(config.limits.retry_ratio)?,
+        };
+        let providers = Providers::new(&config, before.map(|it| &it.providers))?;
+        let models = stack::build(&config, &circuits, &providers, &budget)?;
+        Ok(Self {
+            config,
+            callers,
+            models,
+            circuits,
+            providers,
+            budget,
+        })
+    }
+
+    /// The model that a caller's `name` means, and the name that the config has for it.
+    pub(crate) fn model(&self, name: &str) -> Option<&ModelStack> {
+        self.models.get(name).or_else(|| self.models.get("*"))
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("config", &self.running().config)
+            .finish_non_exhaustive()
+    }
+}

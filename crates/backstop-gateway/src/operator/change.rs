@@ -1,0 +1,129 @@
+//! Changes while the gateway runs. They last until the next reload.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+use tracing::info;
+
+use crate::gateway::Gateway;
+
+/// Reads the config file again.
+pub(super) async fn reload(State(gateway): State<Gateway>) -> Response {
+    match gateway.reload_file() {
+        Ok(()) => done(),
+        Err(error) => refused(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
+    }
+}
+
+/// Puts these candidates first: `["openai:gpt-5.5", "anthropic:claude-opus-4-8"]`.
+pub(super) async fn order(
+    State(gateway): State<Gateway>,
+    Path(model): Path<String>,
+    Json(names): Json<Vec<String>>,
+) -> Response {
+    let running = gateway.running();
+    let Some(stack) = running.models.get(&model) else {
+        return no_model(&model);
+    };
+    match stack.handle().reorder(&names) {
+        Ok(()) => {
+            info!(model, ?names, "the order has been changed");
+            done()
+        }
+        Err(error) => refused(StatusCode::NOT_FOUND, &error.to_string()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Switch {
+    enabled: bool,
+}
+
+/// Takes a candidate out of a model's chain, or back in: `{"enabled": false}`.
+pub(super) async fn candidate(
+    State(gateway): State<Gateway>,
+    Path((model, name)): Path<(String, String)>,
+    Json(Switch { enabled }): Json<Switch>,
+) -> Response {
+    let running = gateway.running();
+    let Some(stack) = running.models.get(&model) else {
+        return no_model(&model);
+    };
+    let handle = stack.handle();
+    let changed = if enabled {
+        handle.enable(&name)
+    } else {
+        handle.disable(&name)
+    };
+    match changed {
+        Ok(()) => {
+            info!(
+                model,
+                candidate = name,
+                enabled,
+                "a candidate has been switched"
+            );
+            done()
+        }
+        Err(error) => refused(StatusCode::NOT_FOUND, &error.to_string()),
+    }
+}
+
+/// What can be done to a circuit by hand.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Order {
+    /// Closes it, with nothing counted.
+    Reset,
+    /// Keeps it open until it is reset.
+    Isolate,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Circuit {
+    #[serde(rename = "do")]
+    order: Order,
+}
+
+/// Changes a circuit by hand: `{"do": "isolate"}`.
+pub(super) async fn circuit(
+    State(gateway): State<Gateway>,
+    Path(name): Path<String>,
+    Json(Circuit { order }): Json<Circuit>,
+) -> Response {
+    if gateway.running().circuits.change(&name, order) {
+        info!(
+            candidate = name,
+            ?order,
+            "a circuit has been changed by hand"
+        );
+        done()
+    } else {
+        refused(
+            StatusCode::NOT_FOUND,
+            &format!("no candidate is named {name:?}"),
+        )
+    }
+}
+
+fn done() -> Response {
+    Json(json!({ "ok": true })).into_response()
+}
+
+fn no_model(name: &str) -> Response {
+    refused(
+        StatusCode::NOT_FOUND,
+        &format!("no model is named {name:?}"),
+    )
+}
+
+fn refused(status: StatusCode, why: &str) -> Response {
+    (status, Json(json!({ "ok": false, "error": why }))).into_response()
+}

@@ -1,0 +1,53 @@
+//! What the operator sees and may change while the gateway runs.
+//!
+//! Where nobody needs a key, only this machine can reach the gateway, and all of this is open to
+//! it. Otherwise it needs the admin key, or is on the admin listener.
+
+mod access;
+mod change;
+mod explain;
+mod status;
+
+use axum::{
+    Router,
+    extract::State,
+    middleware,
+    response::{IntoResponse, Response},
+    routing::{get, post, put},
+};
+use http::header;
+
+pub(crate) use self::{change::Order, explain::Explanation};
+use crate::gateway::Gateway;
+
+/// The operator's routes, for whoever may use them.
+pub(crate) fn router(gateway: &Gateway) -> Router<Gateway> {
+    open_router().route_layer(middleware::from_fn_with_state(
+        gateway.clone(),
+        access::check,
+    ))
+}
+
+/// The operator's routes, for whoever reaches them.
+pub(crate) fn open_router() -> Router<Gateway> {
+    Router::new()
+        .route("/", get(status::page))
+        .route("/status.json", get(status::json))
+        .route("/metrics", get(metrics))
+        .route(
+            "/admin/explain",
+            get(explain::explain).post(explain::explain_request),
+        )
+        .route("/admin/reload", post(change::reload))
+        .route("/admin/models/{model}/order", put(change::order))
+        .route(
+            "/admin/models/{model}/candidates/{candidate}",
+            put(change::candidate),
+        )
+        .route("/admin/circuits/{candidate}", put(change::circuit))
+}
+
+async fn metrics(State(gateway): State<Gateway>) -> Response {
+    let kind = (header::CONTENT_TYPE, "text/plain; version=0.0.4");
+    ([kind], gateway.metrics()).into_response()
+}

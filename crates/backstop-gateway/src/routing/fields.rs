@@ -1,0 +1,132 @@
+//! The fields, and how each is read.
+
+use std::time::Duration;
+
+use backstop_core::{FaultKind, FaultKinds};
+use backstop_llm::Json;
+use serde::Deserialize;
+
+use super::{Wishes, kinds_of};
+
+type Read = fn(&Json, &mut Wishes) -> Result<(), serde_json::Error>;
+
+/// Every field of a request that is about routing.
+pub(super) const FIELDS: &[(&str, Read)] = &[
+    // OpenRouter
+    ("models", models),
+    ("route", route),
+    ("provider", provider),
+    // LiteLLM
+    ("fallbacks", fallbacks),
+    ("num_retries", num_retries),
+    ("disable_fallbacks", disable_fallbacks),
+    ("timeout", timeout),
+    // AnyAPI
+    ("fallback_models", models),
+    ("fallback_conditions", conditions),
+];
+
+fn models(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> {
+    wishes.fallbacks.extend(value.read::<Vec<String>>()?);
+    wishes.only_these = true;
+    Ok(())
+}
+
+/// `fallback` is the only one there is, and what is done anyway.
+fn route(value: &Json, _: &mut Wishes) -> Result<(), serde_json::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Route {
+        Fallback,
+    }
+    value.read::<Option<Route>>().map(drop)
+}
+
+#[derive(Deserialize)]
+struct Provider {
+    #[serde(default)]
+    order: Vec<String>,
+    #[serde(default = "yes")]
+    allow_fallbacks: bool,
+    #[serde(default)]
+    only: Vec<String>,
+    #[serde(default)]
+    ignore: Vec<String>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+fn provider(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> {
+    let Some(asked) = value.read::<Option<Provider>>()? else {
+        return Ok(());
+    };
+    wishes.only = asked.only;
+    wishes.ignore = asked.ignore;
+    if !asked.allow_fallbacks {
+        if asked.order.is_empty() {
+            wishes.no_fallbacks = true;
+        } else {
+            wishes.only.extend(asked.order.iter().cloned());
+        }
+    }
+    wishes.first = asked.order;
+    Ok(())
+}
+
+/// A name, or, as LiteLLM's router has it, a table of a model's name to names.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Fallback {
+    Name(String),
+    Request { model: String },
+    Table(std::collections::BTreeMap<String, Vec<String>>),
+}
+
+fn fallbacks(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> {
+    for fallback in value.read::<Option<Vec<Fallback>>>()?.unwrap_or_default() {
+        match fallback {
+            Fallback::Name(name) | Fallback::Request { model: name } => wishes.fallbacks.push(name),
+            Fallback::Table(table) => wishes.fallbacks.extend(table.into_values().flatten()),
+        }
+    }
+    Ok(())
+}
+
+fn num_retries(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> {
+    wishes.no_retries = value.read::<Option<u32>>()? == Some(0);
+    Ok(())
+}
+
+fn disable_fallbacks(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> {
+    wishes.no_fallbacks |= value.read::<Option<bool>>()?.unwrap_or_default();
+    Ok(())
+}
+
+fn timeout(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> {
+    wishes.total = value
+        .read::<Option<f64>>()?
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Conditions {
+    status_codes: Option<Vec<u16>>,
+    timeout_ms: Option<u64>,
+}
+
+fn conditions(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> {
+    let Some(asked) = value.read::<Option<Conditions>>()? else {
+        return Ok(());
+    };
+    wishes.first_token = asked.timeout_ms.map(Duration::from_millis);
+    wishes.on = asked.status_codes.map(|codes| {
+        let own = codes.into_iter().flat_map(|code| kinds_of(code).iter());
+        // Where there was no answer there was no status, and nothing to be said against going on.
+        own.chain([FaultKind::Connect, FaultKind::Refused, FaultKind::TimedOut])
+            .collect::<FaultKinds>()
+    });
+    Ok(())
+}

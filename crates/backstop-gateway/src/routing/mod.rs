@@ -1,0 +1,102 @@
+//! What one request asks for of the routing, in the words that people already use.
+//!
+//! The fields are taken off the request: no provider is sent any. Whoever asks gets at most what
+//! the operator configured: the candidates of models that the caller may use, no longer limits and
+//! no more attempts.
+
+mod fields;
+mod order;
+
+use std::time::Duration;
+
+use backstop_core::{FaultKind, FaultKinds};
+use backstop_llm::{ChatRequest, Error};
+
+pub(crate) use self::order::{Asked, order};
+
+/// What one request asks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Wishes {
+    /// Who is asked after the model itself: models or candidates, by name.
+    pub(crate) fallbacks: Vec<String>,
+    /// Whether `fallbacks` is all that may be asked after the first: the caller wrote the chain.
+    pub(crate) only_these: bool,
+    /// Providers to be asked first.
+    pub(crate) first: Vec<String>,
+    /// Providers that may be asked at all, where that is limited.
+    pub(crate) only: Vec<String>,
+    /// Providers that must not be asked.
+    pub(crate) ignore: Vec<String>,
+    /// Whether only the first candidate may be asked.
+    pub(crate) no_fallbacks: bool,
+    /// Whether each candidate is tried once only.
+    pub(crate) no_retries: bool,
+    /// The failures after which the next is asked, where that is limited.
+    pub(crate) on: Option<FaultKinds>,
+    /// How long the whole call may take, at most what is configured.
+    pub(crate) total: Option<Duration>,
+    /// How long until the first content of each attempt, at most what is configured.
+    pub(crate) first_token: Option<Duration>,
+}
+
+impl Wishes {
+    /// Takes them off `request`.
+    ///
+    /// # Errors
+    ///
+    /// Where one is of the wrong type.
+    pub(crate) fn take(request: &mut ChatRequest) -> Result<Self, Error> {
+        let mut wishes = Self::default();
+        let known = |name: &str| fields::FIELDS.iter().find(|(field, _)| *field == name);
+        if !request
+            .chat()
+            .extra
+            .iter()
+            .any(|(name, _)| known(name).is_some())
+        {
+            return Ok(wishes);
+        }
+        for (name, value) in &request.chat().extra {
+            if let Some((_, read)) = known(name) {
+                read(value, &mut wishes).map_err(|error| {
+                    Error::invalid(format!("`{name}` can't be read: {error}")).with_param(name)
+                })?;
+            }
+        }
+        let model = request.model().to_owned();
+        wishes.fallbacks.retain(|name| *name != model);
+        request
+            .chat_mut()
+            .extra
+            .retain(|(name, _)| known(name).is_none());
+        Ok(wishes)
+    }
+
+    /// Whether nothing is asked for.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The failures that an HTTP status may stand for.
+fn kinds_of(status: u16) -> FaultKinds {
+    FaultKinds::of(match status {
+        401 | 403 => &[FaultKind::Denied],
+        402 => &[FaultKind::QuotaExhausted],
+        404 => &[FaultKind::Missing],
+        408 => &[FaultKind::TimedOut],
+        413 => &[FaultKind::TooLarge],
+        429 => &[FaultKind::RateLimited, FaultKind::QuotaExhausted],
+        500 => &[FaultKind::Unavailable],
+        502 => &[
+            FaultKind::Unavailable,
+            FaultKind::Connect,
+            FaultKind::Malformed,
+        ],
+        503 => &[FaultKind::Unavailable, FaultKind::Overloaded],
+        504 => &[FaultKind::Unavailable, FaultKind::TimedOut],
+        529 => &[FaultKind::Overloaded],
+        400..=499 => &[FaultKind::Invalid],
+        _ => &[FaultKind::Unavailable],
+    })
+}

@@ -1,0 +1,192 @@
+//! Who is asked for one request, in which order.
+
+use super::Wishes;
+
+/// Someone who could be asked.
+pub(crate) trait Asked {
+    /// Its name: `anthropic:claude-opus-4-8`.
+    fn name(&self) -> &str;
+
+    /// Its provider, where it has one.
+    fn provider(&self) -> Option<&str>;
+}
+
+/// Those of `own`, the model's candidates, and of `others`, which the caller may name as well, who
+/// are asked for a request with these wishes.
+///
+/// `others` gives the candidates that a name stands for, where the caller may use it.
+pub(crate) fn order<A: Asked + Clone>(
+    own: &[A],
+    wishes: &Wishes,
+    others: impl Fn(&str) -> Vec<A>,
+) -> Vec<A> {
+    let mut asked: Vec<A> = Vec::new();
+    let mut add = |candidate: &A| {
+        if !asked.iter().any(|it| it.name() == candidate.name()) {
+            asked.push(candidate.clone());
+        }
+    };
+    // A caller who writes the chain means the model itself to be asked once, and then the others.
+    let own_first = if wishes.only_these { 1 } else { own.len() };
+    own.iter().take(own_first).for_each(&mut add);
+    for name in &wishes.fallbacks {
+        match own.iter().find(|candidate| is(*candidate, name)) {
+            Some(candidate) => add(candidate),
+            None => others(name).iter().for_each(&mut add),
+        }
+    }
+    let listed = |names: &[String], candidate: &A| {
+        let place = |name: &String| {
+            candidate
+                .provider()
+                .is_some_and(|it| it.eq_ignore_ascii_case(name))
+        };
+        names.iter().position(place)
+    };
+    asked.retain(|candidate| {
+        let allowed = wishes.only.is_empty() || listed(&wishes.only, candidate).is_some();
+        allowed && listed(&wishes.ignore, candidate).is_none()
+    });
+    asked.sort_by_key(|candidate| listed(&wishes.first, candidate).unwrap_or(usize::MAX));
+    if wishes.no_fallbacks {
+        asked.truncate(1);
+    }
+    asked
+}
+
+/// Whether a caller's `name` means this candidate: `openai:gpt-5.5`, as here; `openai/gpt-5.5`, as
+/// elsewhere; or the model alone.
+fn is(candidate: &impl Asked, name: &str) -> bool {
+    let own = candidate.name();
+    let model = own.split_once(':').map(|(_, model)| model);
+    own == name || own.replacen(':', "/", 1) == name || model == Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use backstop_core::FaultKind;
+    use backstop_llm::{Chat, ChatRequest, Json};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    impl Asked for &'static str {
+        fn name(&self) -> &str {
+            self
+        }
+
+        fn provider(&self) -> Option<&str> {
+            self.split_once(':').map(|(provider, _)| provider)
+        }
+    }
+
+    const OWN: [&str; 4] = ["anthropic:opus", "openai:gpt", "local:qwen", "static"];
+
+    fn wishes(body: Value) -> Wishes {
+        let mut chat = Chat::default();
+        chat.model = "smart".to_owned();
+        let fields = body.as_object().expect("is an object");
+        chat.extra = fields
+            .iter()
+            .map(|(k, v)| (k.clone(), Json::of(v)))
+            .collect();
+        chat.extra.push(("logit_bias".to_owned(), Json::null()));
+        let mut request = ChatRequest::from(chat);
+        let wishes = Wishes::take(&mut request).expect("can be read");
+        let left: Vec<_> = request
+            .chat()
+            .extra
+            .iter()
+            .map(|(name, _)| &**name)
+            .collect();
+        assert_eq!(
+            left,
+            ["logit_bias"],
+            "what is about routing goes no further"
+        );
+        wishes
+    }
+
+    fn asked(body: Value) -> Vec<&'static str> {
+        order(&OWN, &wishes(body), |name| match name {
+            "fast" => vec!["groq:llama", "openai:gpt"],
+            _ => vec![],
+        })
+    }
+
+    #[test]
+    fn without_wishes_all_are_asked_in_the_operators_order() {
+        assert_eq!(asked(json!({})), OWN);
+        assert!(wishes(json!({})).is_empty());
+    }
+
+    #[test]
+    fn openrouter_models_are_the_chain_after_the_model_itself() {
+        let body =
+            json!({ "models": ["smart", "openai/gpt", "fast", "unknown"], "route": "fallback" });
+        assert_eq!(asked(body), ["anthropic:opus", "openai:gpt", "groq:llama"]);
+    }
+
+    #[test]
+    fn openrouter_provider_order_puts_these_first() {
+        let body = json!({ "provider": { "order": ["local", "OpenAI"] } });
+        assert_eq!(
+            asked(body),
+            ["local:qwen", "openai:gpt", "anthropic:opus", "static"]
+        );
+        let body = json!({ "provider": { "order": ["openai"], "allow_fallbacks": false } });
+        assert_eq!(asked(body), ["openai:gpt"]);
+        let body = json!({ "provider": { "allow_fallbacks": false } });
+        assert_eq!(asked(body), ["anthropic:opus"]);
+        let body = json!({ "provider": { "ignore": ["anthropic"] } });
+        assert_eq!(asked(body), ["openai:gpt", "local:qwen", "static"]);
+    }
+
+    #[test]
+    fn litellm_fallbacks_come_after_the_operators() {
+        let body = json!({ "fallbacks": ["fast"], "num_retries": 0, "timeout": 2.5 });
+        assert_eq!(
+            asked(body.clone()),
+            [
+                "anthropic:opus",
+                "openai:gpt",
+                "local:qwen",
+                "static",
+                "groq:llama"
+            ]
+        );
+        let wishes = wishes(body);
+        assert!(wishes.no_retries);
+        assert_eq!(wishes.total, Some(std::time::Duration::from_millis(2_500)));
+        assert_eq!(
+            asked(json!({ "disable_fallbacks": true })),
+            ["anthropic:opus"]
+        );
+    }
+
+    #[test]
+    fn anyapi_conditions_say_after_what_and_how_soon() {
+        let body = json!({
+            "fallback_models": ["gpt"],
+            "fallback_conditions": { "status_codes": [529], "timeout_ms": 800 },
+        });
+        assert_eq!(asked(body.clone()), ["anthropic:opus", "openai:gpt"]);
+        let wishes = wishes(body);
+        let on = wishes.on.expect("is limited");
+        assert!(on.contains(FaultKind::Overloaded) && on.contains(FaultKind::TimedOut));
+        assert!(!on.contains(FaultKind::Denied));
+        assert_eq!(
+            wishes.first_token,
+            Some(std::time::Duration::from_millis(800))
+        );
+    }
+
+    #[test]
+    fn a_wish_of_the_wrong_type_is_the_callers_error() {
+        let mut chat = Chat::default();
+        chat.extra = vec![("models".to_owned(), Json::of("gpt"))];
+        let error = Wishes::take(&mut ChatRequest::from(chat)).expect_err("is refused");
+        assert_eq!(error.caller_status(), 400);
+        assert_eq!(error.param(), Some("models"));
+    }
+}

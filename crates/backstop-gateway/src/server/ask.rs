@@ -1,0 +1,129 @@
+//! The way of one request: who asks, what for, the answer.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use backstop_core::{Name, context};
+use backstop_llm::{Error, dialect::Front};
+use http::{Request, Response, header};
+use tokio::time::Instant;
+
+use super::{answer, body, refusal};
+use crate::{
+    account::{Account, Call, Outcome},
+    callers::{Admitted, Caller},
+    gateway::{Gateway, Running},
+    request_id,
+    routing::Wishes,
+};
+
+/// Answers one request in the language that it came in.
+pub(super) async fn ask(
+    gateway: Gateway,
+    front: &'static dyn Front,
+    request: Request<Body>,
+) -> Response<Body> {
+    let started = Instant::now();
+    let id = request_id::of(request.headers());
+    let mut response = match answered(&gateway, front, request, &id, started).await {
+        Ok(response) => response,
+        Err(error) => refusal::refuse(front, &error),
+    };
+    request_id::stamp(response.headers_mut(), &id);
+    response
+}
+
+async fn answered(
+    gateway: &Gateway,
+    front: &'static dyn Front,
+    request: Request<Body>,
+    id: &Name,
+    started: Instant,
+) -> Result<Response<Body>, Error> {
+    let running = gateway.running();
+    let limits = &running.config.limits;
+    let place = gateway
+        .shared
+        .in_flight
+        .enter(limits.requests)
+        .ok_or_else(refusal::busy)?;
+    let (head, body) = request.into_parts();
+    let caller = caller(&running, &head.headers)?;
+    let admitted = caller.as_deref().map(admit).transpose()?;
+    let body = body::read(body, limits).await?;
+    let received = Instant::now();
+    let mut request = front.parse(body)?;
+    let wishes = Wishes::take(&mut request)?;
+    let own = caller.clone();
+    let allowed = move |name: &str| own.as_ref().is_none_or(|caller| caller.may_use(name));
+    let model = running
+        .model(request.model())
+        .filter(|model| allowed(request.model()) || allowed(&model.name))
+        .ok_or_else(|| refusal::unknown_model(request.model()))?;
+    let allowance = admitted.as_ref().map(|admitted| admitted.allowance);
+    let mut account = Account::open(
+        Call {
+            id: id.clone(),
+            front: front.dialect(),
+            caller,
+            model: model.name.clone(),
+            streamed: request.is_streamed(),
+            started,
+            answered: None,
+            overhead: None,
+            status: None,
+            served: None,
+            trail: Default::default(),
+            usage: None,
+            outcome: Outcome::Left,
+        },
+        gateway.shared.clone(),
+        admitted,
+        place,
+    );
+    let before = received.elapsed();
+    let call = async {
+        if wishes.is_empty() {
+            return model.call(request.clone()).await;
+        }
+        let others = |name: &str| running.models.get(name).filter(|_| allowed(name));
+        model.call_as_wished(request.clone(), &wishes, others).await
+    };
+    let (result, trail) = context::traced(call).await;
+    let back = Instant::now();
+    account.call_mut().trail = trail;
+    let mut response = match result {
+        Ok(response) => answer::answer(front, &request, response, account, before, back),
+        Err(error) => {
+            let response = refusal::refuse(front, &error);
+            account.refused(&error, response.status().as_u16());
+            response
+        }
+    };
+    if let Some(allowance) = allowance {
+        answer::allowance(response.headers_mut(), front.dialect(), &allowance);
+    }
+    Ok(response)
+}
+
+/// Who is calling: nobody in particular where nobody needs a key.
+pub(super) fn caller(
+    running: &Running,
+    headers: &http::HeaderMap,
+) -> Result<Option<Arc<Caller>>, Error> {
+    if running.callers.is_open() {
+        return Ok(None);
+    }
+    match running.callers.find(headers) {
+        Some(caller) => Ok(Some(caller.clone())),
+        None => {
+            let presented =
+                headers.contains_key(header::AUTHORIZATION) || headers.contains_key("x-api-key");
+            Err(refusal::unauthorized(presented))
+        }
+    }
+}
+
+fn admit(caller: &Caller) -> Result<Admitted, Error> {
+    caller.admit().map_err(refusal::over)
+}

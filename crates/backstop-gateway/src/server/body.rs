@@ -1,0 +1,25 @@
+//! Reads a request's body, within limits of size and time.
+
+use axum::body::Body;
+use backstop_llm::Error;
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::time;
+
+use super::refusal;
+use crate::config::Limits;
+
+/// The whole body.
+///
+/// # Errors
+///
+/// Where it is too large, too slow or breaks off.
+pub(super) async fn read(body: Body, limits: &Limits) -> Result<Bytes, Error> {
+    let limited = Limited::new(body, limits.body).collect();
+    match time::timeout(limits.body_read, limited).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(refusal::too_large(limits.body)),
+        Ok(Err(_)) => Err(refusal::no_body("The request's body broke off.")),
+        Err(_) => Err(refusal::no_body("The request's body did not come in time.")),
+    }
+}

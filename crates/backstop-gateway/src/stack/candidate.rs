@@ -1,0 +1,190 @@
+//! The layers round one candidate.
+
+use std::{future::poll_fn, pin::pin, task::Poll};
+
+use backstop_core::{BoxError, FaultKinds, Name, context};
+use backstop_fallback::Candidate;
+use backstop_llm::{ChatClassifier, ChatRequest, ChatResponse, Error, SystemPrompt};
+use backstop_retry::{Budget, Exponential, InvalidBackoff, RetryLayer};
+use backstop_served_by::ServedByLayer;
+use backstop_timeout::{Limits, TimeoutLayer};
+use tower::{ServiceBuilder, util::BoxCloneSyncService};
+
+use super::{
+    circuits::{Circuit, Circuits},
+    providers::Providers,
+    reply::FixedReply,
+};
+use crate::{
+    config::{self, Model, Target, Timeouts},
+    routing::Wishes,
+};
+
+/// A candidate with its layers. Candidates of one chain must be of one type, so it is boxed.
+pub(crate) type Service = BoxCloneSyncService<ChatRequest, ChatResponse, Error>;
+
+/// A candidate of a model.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: Name,
+    pub(crate) provider: Option<Name>,
+    pub(crate) circuit: Option<Circuit>,
+    after: FaultKinds,
+    service: Service,
+    innermost: Option<backstop_llm::Model>,
+}
+
+impl Entry {
+    pub(super) fn new(
+        candidate: &config::Candidate,
+        model: &Model,
+        circuits: &Circuits,
+        providers: &Providers,
+        budget: &Budget,
+    ) -> Result<Self, BoxError> {
+        let name = candidate.name.clone();
+        let served_by = ServedByLayer::new(name.clone());
+        let Target::Provider {
+            provider,
+            model: asked,
+            abilities,
+            allow_loss,
+            system,
+        } = &candidate.target
+        else {
+            let Target::Reply(text) = &candidate.target else {
+                unreachable!("a candidate is a provider's or a reply");
+            };
+            let service = ServiceBuilder::new()
+                .layer(served_by.degraded())
+                .service(FixedReply::new(text));
+            return Ok(Self {
+                name,
+                provider: None,
+                circuit: None,
+                after: candidate.after,
+                service: Service::new(service),
+                innermost: None,
+            });
+        };
+        let mut innermost = providers
+            .get(provider, model.timeout.connect)
+            .ok_or_else(|| format!("{provider} is no provider"))?
+            .model(asked)
+            .named(name.clone())
+            .abilities(*abilities)
+            .allow_loss(*allow_loss);
+        if let Some(system) = system {
+            innermost = innermost.system(SystemPrompt::Template(system.clone()));
+        }
+        let timeouts = model.timeout.clone();
+        let circuit = circuits
+            .get(provider, asked)
+            .ok_or_else(|| format!("{name} has no circuit"))?;
+        let breaker = circuit
+            .breaker()
+            .layer()
+            .classify(ChatClassifier::new())
+            .until_end();
+        let service = ServiceBuilder::new()
+            .layer(served_by)
+            .layer(retry(candidate, &model.retry, budget)?)
+            .layer(breaker)
+            .layer(
+                TimeoutLayer::new()
+                    .until_end()
+                    .idle(timeouts.idle)
+                    .limits_for(move |request: &ChatRequest, limits| {
+                        attempt_for(request, limits, &timeouts)
+                    }),
+            )
+            .service(innermost.clone());
+        Ok(Self {
+            name,
+            provider: Some(provider.clone()),
+            circuit: Some(circuit.clone()),
+            after: candidate.after,
+            service: Service::new(service),
+            innermost: Some(innermost),
+        })
+    }
+
+    /// Why it would not be asked now, or not for this request.
+    pub(crate) fn refuses(&self, request: Option<&ChatRequest>) -> Option<String> {
+        if let (Some(innermost), Some(request)) = (&self.innermost, request) {
+            if let Err(error) = innermost.admits(request) {
+                return Some(error.message().to_owned());
+            }
+        }
+        self.circuit.as_ref()?.refuses()
+    }
+
+    /// The entry as a chain has it. `on` narrows the failures after which it is asked.
+    pub(super) fn candidate(&self, on: Option<FaultKinds>) -> Candidate<Service> {
+        let after = match on {
+            Some(on) => self
+                .after
+                .iter()
+                .filter(|kind| on.contains(*kind))
+                .collect(),
+            None => self.after,
+        };
+        let candidate = Candidate::new(self.name.clone(), self.service.clone()).on(after);
+        match &self.circuit {
+            Some(circuit) => candidate.gate(circuit.breaker().clone()),
+            None if self.provider.is_none() => candidate.free(),
+            None => candidate,
+        }
+    }
+}
+
+fn retry(
+    candidate: &config::Candidate,
+    retry: &config::Retry,
+    budget: &Budget,
+) -> Result<RetryLayer<ChatClassifier>, InvalidBackoff> {
+    let layer = RetryLayer::new()
+        .classify(ChatClassifier::new())
+        .attempts(candidate.attempts.unwrap_or(retry.attempts))
+        .backoff(Exponential::new(retry.base, retry.cap)?)
+        .retry_after_cap(retry.retry_after_cap)
+        .budget(budget.clone());
+    Ok(layer)
+}
+
+/// The limits of one attempt: on the first content of a stream, or on the whole of a plain answer.
+fn attempt_for(request: &ChatRequest, mut limits: Limits, timeouts: &Timeouts) -> Limits {
+    let configured = if request.is_streamed() {
+        timeouts.first_token
+    } else {
+        timeouts.answer
+    };
+    let wished = request
+        .extensions()
+        .get::<Wishes>()
+        .and_then(|it| it.first_token);
+    limits.response = Some(wished.map_or(configured, |wished| wished.min(configured)));
+    limits
+}
+
+/// The limit of a whole call.
+pub(super) fn total_for(request: &ChatRequest, mut limits: Limits) -> Limits {
+    let wished = request.extensions().get::<Wishes>().and_then(|it| it.total);
+    if let (Some(wished), Some(total)) = (wished, limits.total) {
+        limits.total = Some(wished.min(total));
+    }
+    limits
+}
+
+/// Polls `call` as if it were an attempt of a retry further out: those inside then make one only.
+pub(super) async fn once<T>(call: impl Future<Output = T>) -> T {
+    let mut call = pin!(call);
+    poll_fn(|cx| {
+        let _attempt = context::enter_attempt(1);
+        match call.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(output),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}

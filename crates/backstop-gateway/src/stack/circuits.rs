@@ -1,0 +1,154 @@
+//! One circuit for each model of a provider, whichever of the callers' models it is asked for.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use backstop_circuit_breaker::{
+    CircuitBreaker, InvalidPolicy, OpenWait, Policy, Rate, State, Window,
+};
+use backstop_core::{Gate, Name};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::{
+    config::{Breaker, Config, Target, Timeouts},
+    history::History,
+    operator::Order,
+};
+
+/// Which circuit: a provider's name, and what it calls the model.
+type Key = (Name, String);
+
+/// The circuits of all candidates.
+#[derive(Debug, Default)]
+pub(crate) struct Circuits {
+    known: BTreeMap<Key, Circuit>,
+}
+
+/// One circuit.
+#[derive(Clone, Debug)]
+pub(crate) struct Circuit {
+    rules: Breaker,
+    breaker: CircuitBreaker<Arc<History>>,
+}
+
+/// A circuit, to be shown.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct CircuitView {
+    state: &'static str,
+    /// When a call may be let through again, where it is not now.
+    retry_after_ms: Option<u64>,
+    /// Why it would refuse a call now.
+    refuses: Option<String>,
+}
+
+impl Circuits {
+    /// Those of `config`. A circuit that was there `before` with the same rules keeps its state.
+    pub(crate) fn new(
+        config: &Config,
+        before: Option<&Self>,
+        history: &Arc<History>,
+    ) -> Result<Self, InvalidPolicy> {
+        let mut known = BTreeMap::new();
+        for model in config.models.values() {
+            for candidate in &model.candidates {
+                let Target::Provider {
+                    provider,
+                    model: asked,
+                    ..
+                } = &candidate.target
+                else {
+                    continue;
+                };
+                let key = (provider.clone(), asked.clone());
+                if known.contains_key(&key) {
+                    continue;
+                }
+                let name = Name::from(format!("{provider}:{asked}"));
+                let same = before
+                    .and_then(|before| before.known.get(&key))
+                    .filter(|it| it.rules == model.breaker);
+                let circuit = match same {
+                    Some(circuit) => circuit.clone(),
+                    None => Circuit::new(name, &model.breaker, &model.timeout, history)?,
+                };
+                known.insert(key, circuit);
+            }
+        }
+        Ok(Self { known })
+    }
+
+    /// The circuit of a provider's model.
+    pub(super) fn get(&self, provider: &Name, model: &str) -> Option<&Circuit> {
+        self.known.get(&(provider.clone(), model.to_owned()))
+    }
+
+    /// Each circuit's name, and its state as metrics have it.
+    pub(crate) fn states(&self) -> impl Iterator<Item = (&Name, State)> {
+        self.known
+            .values()
+            .map(|circuit| (circuit.breaker.name(), circuit.breaker.state()))
+    }
+
+    /// Does this to the circuit of that name; false where there is none.
+    pub(crate) fn change(&self, name: &str, order: Order) -> bool {
+        let Some(circuit) = self.known.values().find(|it| **it.breaker.name() == *name) else {
+            return false;
+        };
+        match order {
+            Order::Reset => circuit.breaker.reset(),
+            Order::Isolate => circuit.breaker.force_open(),
+        }
+        true
+    }
+}
+
+impl Circuit {
+    fn new(
+        name: Name,
+        rules: &Breaker,
+        timeouts: &Timeouts,
+        history: &Arc<History>,
+    ) -> Result<Self, InvalidPolicy> {
+        let policy = Policy::new()
+            .consecutive(rules.failures)
+            .failure_rate(Rate::new(rules.rate)?)
+            .min_calls(rules.min_calls)
+            .window(Window::time(rules.window))
+            .open_for(OpenWait::fixed(rules.open_for))
+            .probes(rules.probes)
+            // A probe is an attempt, and takes no longer than one may.
+            .probe_lease(timeouts.first_token.max(timeouts.answer))
+            .listener(history.clone());
+        Ok(Self {
+            rules: rules.clone(),
+            breaker: policy.breaker(name),
+        })
+    }
+
+    /// The circuit itself, which is its own handle.
+    pub(super) const fn breaker(&self) -> &CircuitBreaker<Arc<History>> {
+        &self.breaker
+    }
+
+    /// Why it would refuse a call now.
+    pub(crate) fn refuses(&self) -> Option<String> {
+        let fault = self.breaker.admits(Instant::now()).err()?;
+        let reason = fault.reason().unwrap_or("refused");
+        Some(match fault.retry_after() {
+            Some(wait) => format!("circuit {reason}, retry in {:.1} s", wait.as_secs_f64()),
+            None => format!("circuit {reason}"),
+        })
+    }
+
+    /// The circuit, to be shown.
+    pub(crate) fn view(&self) -> CircuitView {
+        let fault = self.breaker.admits(Instant::now()).err();
+        CircuitView {
+            state: self.breaker.state().label(),
+            retry_after_ms: fault
+                .and_then(|fault| fault.retry_after())
+                .map(|wait| wait.as_millis() as u64),
+            refuses: self.refuses(),
+        }
+    }
+}

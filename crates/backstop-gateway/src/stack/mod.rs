@@ -1,0 +1,179 @@
+//! The layers round the candidates of each model, in the recommended order.
+//!
+//! ```text
+//! Timeout(total) ─ Continue ─ Chain ─┬ ServedBy ─ Retry ─ CircuitBreaker ─ Timeout ─ Model
+//!                                    └ …
+//! ```
+
+mod candidate;
+mod circuits;
+mod providers;
+mod reply;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use backstop_core::{BoxError, FaultKinds, Name, UntilEnd};
+use backstop_fallback::{Chain, Handle, InvalidChain, Same};
+use backstop_llm::{ChatClassifier, ChatRequest, ChatResponse, ContinueLayer, Error};
+use backstop_retry::Budget;
+use backstop_timeout::{Limits, LimitsFn, TimeoutLayer};
+use tower::{ServiceBuilder, ServiceExt};
+
+use self::candidate::Service;
+pub(crate) use self::{
+    candidate::Entry,
+    circuits::{CircuitView, Circuits},
+    providers::Providers,
+};
+use crate::{
+    config::{Config, Model},
+    routing::{Asked, Wishes, order},
+};
+
+type Candidates = Chain<Service, Same, ChatClassifier>;
+type Total = TimeoutLayer<UntilEnd, LimitsFn<fn(&ChatRequest, Limits) -> Limits>>;
+
+/// One model's layers and candidates.
+#[derive(Debug)]
+pub(crate) struct ModelStack {
+    /// Its name in the config.
+    pub(crate) name: Name,
+    entries: Vec<Arc<Entry>>,
+    chain: Candidates,
+    total: Total,
+    continues: ContinueLayer,
+}
+
+/// The stacks of all models.
+pub(crate) fn build(
+    config: &Config,
+    circuits: &Circuits,
+    providers: &Providers,
+    budget: &Budget,
+) -> Result<BTreeMap<String, ModelStack>, BoxError> {
+    let models = config.models.iter();
+    models
+        .map(|(name, model)| {
+            let stack = ModelStack::new(name, model, circuits, providers, budget)?;
+            Ok((name.clone(), stack))
+        })
+        .collect()
+}
+
+impl ModelStack {
+    fn new(
+        name: &str,
+        model: &Model,
+        circuits: &Circuits,
+        providers: &Providers,
+        budget: &Budget,
+    ) -> Result<Self, BoxError> {
+        let candidates = model.candidates.iter();
+        let entries: Vec<_> = candidates
+            .map(|it| Entry::new(it, model, circuits, providers, budget).map(Arc::new))
+            .collect::<Result<_, _>>()?;
+        let total: fn(&ChatRequest, Limits) -> Limits = candidate::total_for;
+        Ok(Self {
+            name: name.into(),
+            chain: chain(entries.iter(), None)?,
+            entries,
+            total: TimeoutLayer::new()
+                .until_end()
+                .total(model.timeout.total)
+                .limits_for(total),
+            continues: if model.continues {
+                ContinueLayer::new()
+            } else {
+                ContinueLayer::new().times(0)
+            },
+        })
+    }
+
+    /// Asks the candidates in the operator's order.
+    pub(crate) async fn call(&self, request: ChatRequest) -> Result<ChatResponse, Error> {
+        self.call_by(self.chain.clone(), request).await
+    }
+
+    /// Asks as the request wishes, within what the operator allows. `others` gives the model that
+    /// a name stands for, where the caller may use it.
+    pub(crate) async fn call_as_wished<'a>(
+        &'a self,
+        mut request: ChatRequest,
+        wishes: &Wishes,
+        others: impl Fn(&str) -> Option<&'a Self>,
+    ) -> Result<ChatResponse, Error> {
+        let own = self.enabled();
+        let asked = order(&own, wishes, |name| {
+            others(name).map(Self::enabled).unwrap_or_default()
+        });
+        let chain = chain(asked.iter(), wishes.on)
+            .map_err(|error| Error::invalid(format!("these candidates can't be asked: {error}")))?;
+        request.extensions_mut().insert(wishes.clone());
+        let call = self.call_by(chain, request);
+        if wishes.no_retries {
+            // Inside an attempt no retry tries again.
+            candidate::once(call).await
+        } else {
+            call.await
+        }
+    }
+
+    async fn call_by(
+        &self,
+        chain: Candidates,
+        request: ChatRequest,
+    ) -> Result<ChatResponse, Error> {
+        ServiceBuilder::new()
+            .layer(&self.total)
+            .layer(self.continues)
+            .service(chain)
+            .oneshot(request)
+            .await
+    }
+
+    /// The candidates that are asked now, in their present order.
+    fn enabled(&self) -> Vec<Arc<Entry>> {
+        let all = self.in_order().into_iter();
+        all.filter(|(_, enabled)| *enabled)
+            .map(|(entry, _)| entry)
+            .collect()
+    }
+
+    /// All candidates in their present order, and whether each is enabled.
+    pub(crate) fn in_order(&self) -> Vec<(Arc<Entry>, bool)> {
+        let present = self.chain.handle().candidates();
+        present
+            .iter()
+            .filter_map(|(candidate, enabled)| {
+                let entry = self
+                    .entries
+                    .iter()
+                    .find(|it| it.name == *candidate.name())?;
+                Some((entry.clone(), *enabled))
+            })
+            .collect()
+    }
+
+    /// Changes the order while it runs.
+    pub(crate) fn handle(&self) -> Handle<Service> {
+        self.chain.handle()
+    }
+}
+
+fn chain<'a>(
+    entries: impl Iterator<Item = &'a Arc<Entry>>,
+    on: Option<FaultKinds>,
+) -> Result<Candidates, InvalidChain> {
+    let candidates = entries.map(|entry| entry.candidate(on));
+    Ok(Chain::new(candidates)?.classify(ChatClassifier::new()))
+}
+
+impl Asked for Arc<Entry> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn provider(&self) -> Option<&str> {
+        self.provider.as_deref()
+    }
+}

@@ -1,0 +1,74 @@
+//! One provider, and one pool of connections, for all candidates that are asked there.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use backstop_core::Name;
+use backstop_llm::{InvalidProvider, Provider};
+
+use crate::config::{self, Config, Target};
+
+/// Every provider that is used, for each limit on connecting.
+#[derive(Debug, Default)]
+pub(crate) struct Providers {
+    known: BTreeMap<(Name, Duration), (config::Provider, Provider)>,
+}
+
+impl Providers {
+    /// Those of `config`. One that was there `before` and stays the same keeps its connections.
+    pub(crate) fn new(config: &Config, before: Option<&Self>) -> Result<Self, InvalidProvider> {
+        let mut known = BTreeMap::new();
+        for model in config.models.values() {
+            for candidate in &model.candidates {
+                let Target::Provider { provider, .. } = &candidate.target else {
+                    continue;
+                };
+                let key = (provider.clone(), model.timeout.connect);
+                let Some(described) = config.providers.get(provider) else {
+                    continue;
+                };
+                if known.contains_key(&key) {
+                    continue;
+                }
+                let same = before
+                    .and_then(|before| before.known.get(&key))
+                    .filter(|(before, _)| before == described);
+                let built = match same {
+                    Some((_, provider)) => provider.clone(),
+                    None => build(&key.0, key.1, described)?,
+                };
+                known.insert(key, (described.clone(), built));
+            }
+        }
+        Ok(Self { known })
+    }
+
+    /// The provider of this name.
+    pub(super) fn get(&self, name: &Name, connect: Duration) -> Option<&Provider> {
+        let (_, provider) = self.known.get(&(name.clone(), connect))?;
+        Some(provider)
+    }
+}
+
+fn build(
+    name: &Name,
+    connect: Duration,
+    described: &config::Provider,
+) -> Result<Provider, InvalidProvider> {
+    let mut builder = Provider::builder(described.dialect)
+        .name(name.clone())
+        .base_url(&described.base_url)
+        .connect_timeout(connect);
+    if let Some(key) = &described.api_key {
+        builder = builder.api_key(key.clone());
+    }
+    if let Some(header) = &described.api_key_header {
+        builder = builder.api_key_header(header);
+    }
+    for (name, value) in &described.headers {
+        builder = builder.header(name, value.clone());
+    }
+    for (name, value) in &described.query {
+        builder = builder.query(name, value.clone());
+    }
+    builder.build()
+}

@@ -1,0 +1,54 @@
+//! Chains as a person reads them.
+
+use std::fmt::Write as _;
+
+use crate::config::{Candidate, Config, Model, Target, write_duration};
+
+/// Every model's chain, and its limits.
+#[must_use]
+pub fn chains(config: &Config) -> String {
+    let mut out = String::new();
+    for (name, model) in &config.models {
+        let asked = match name.as_str() {
+            "*" => "any model",
+            name => name,
+        };
+        // Writing to a string can't fail, here and below.
+        let _ = writeln!(out, "{asked}");
+        for (i, candidate) in model.candidates.iter().enumerate() {
+            let last = i + 1 == model.candidates.len();
+            let branch = if last { "└─" } else { "├─" };
+            let _ = writeln!(out, "  {branch} {}", line(config, model, candidate));
+        }
+        let _ = writeln!(
+            out,
+            "     first token within {}, then every {}, all within {}",
+            write_duration(model.timeout.first_token),
+            write_duration(model.timeout.idle),
+            write_duration(model.timeout.total),
+        );
+    }
+    out
+}
+
+fn line(config: &Config, model: &Model, candidate: &Candidate) -> String {
+    let name = &candidate.name;
+    match &candidate.target {
+        Target::Provider { provider, .. } => {
+            let attempts = candidate.attempts.unwrap_or(model.retry.attempts);
+            let times = if attempts.get() == 1 { "" } else { "s" };
+            let at = config
+                .providers
+                .get(provider)
+                .map_or("", |provider| &provider.base_url);
+            format!("{name:<32} {attempts} attempt{times}   {at}")
+        }
+        Target::Reply(text) => {
+            let mut start: String = text.chars().take(48).collect();
+            if start.len() < text.len() {
+                start.push('…');
+            }
+            format!("{name:<32} “{start}”")
+        }
+    }
+}

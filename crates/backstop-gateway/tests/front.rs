@@ -1,0 +1,154 @@
+//! What callers may send, and what they are told.
+
+mod common;
+
+use backstop_gateway::server::Stopped;
+use backstop_simulator::{Fault, Pace};
+use common::{Answer, BACKUP, PRIMARY, Setup, hello};
+use serde_json::{Value, json};
+
+async fn refused(setup: &Setup, body: Vec<u8>) -> Answer {
+    let request = setup
+        .gateway
+        .client
+        .post(setup.gateway.url("/v1/chat/completions"))
+        .body(body);
+    let answer = Answer::read(request.send().await.expect("an answer comes")).await;
+    assert_eq!(setup.primary.count() + setup.backup.count(), 0);
+    let error = &answer.json()["error"];
+    for field in ["message", "type", "param", "code"] {
+        assert!(error.get(field).is_some(), "{field} is missing in {error}");
+    }
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    answer
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_refused_without_a_call() {
+    let setup = Setup::new().await;
+    let answer = refused(&setup, b"not json".to_vec()).await;
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    let answer = refused(&setup, json!({ "model": "smart" }).to_string().into()).await;
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    assert!(answer.body.contains("messages"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn an_unknown_model_is_not_found() {
+    let setup = Setup::new().await;
+    let mut body = hello();
+    body["model"] = "dumb".into();
+    let answer = refused(&setup, body.to_string().into()).await;
+    assert_eq!(answer.status, 404, "{}", answer.body);
+    assert_eq!(answer.json()["error"]["code"], "model_not_found");
+}
+
+#[tokio::test]
+async fn a_request_beyond_the_limit_is_too_large() {
+    let setup = Setup::configured("", "[limits]\nbody = \"1KiB\"").await;
+    let mut body = hello();
+    body["messages"][0]["content"] = "x".repeat(2_000).into();
+    let answer = refused(&setup, body.to_string().into()).await;
+    assert_eq!(answer.status, 413, "{}", answer.body);
+}
+
+#[tokio::test]
+async fn lists_models_in_both_styles() {
+    let setup = Setup::new().await;
+    let list: Value = get(&setup, "/v1/models", None).await.json();
+    assert_eq!(list["object"], "list");
+    assert_eq!(list["data"][0]["id"], "smart");
+    assert_eq!(list["data"][0]["object"], "model");
+    let list: Value = get(&setup, "/v1/models", Some("2023-06-01")).await.json();
+    assert_eq!(list["data"][0]["type"], "model");
+    assert_eq!(list["has_more"], false);
+}
+
+async fn get(setup: &Setup, path: &str, anthropic_version: Option<&str>) -> Answer {
+    let mut request = setup.gateway.get(path);
+    if let Some(version) = anthropic_version {
+        request = request.header("anthropic-version", version);
+    }
+    Answer::read(request.send().await.expect("an answer comes")).await
+}
+
+#[tokio::test]
+async fn says_that_it_is_well() {
+    let setup = Setup::new().await;
+    assert_eq!(get(&setup, "/healthz", None).await.status, 200);
+    let nothing = get(&setup, "/v1/nothing", None).await;
+    assert_eq!(nothing.status, 404);
+    assert!(nothing.json()["error"]["message"].is_string());
+}
+
+#[tokio::test]
+async fn every_answer_has_an_id() {
+    let setup = Setup::new().await;
+    let own = setup
+        .gateway
+        .post("/v1/chat/completions", &hello())
+        .header("x-request-id", "my-own-id");
+    let answer = Answer::read(own.send().await.expect("an answer comes")).await;
+    assert_eq!(answer.header("x-request-id"), Some("my-own-id"));
+    let answer = setup.gateway.answer().await;
+    assert!(
+        answer
+            .header("x-request-id")
+            .is_some_and(|id| id.starts_with("req_"))
+    );
+}
+
+#[tokio::test]
+async fn speaks_anthropics_language_too() {
+    let setup = Setup::new().await;
+    let mut body = hello();
+    body["max_tokens"] = 100.into();
+    for (fault, text, served_by) in [
+        (None, PRIMARY, "anthropic:claude-opus-4-8"),
+        (Some(Fault::overloaded()), BACKUP, "openai:gpt-5.5"),
+    ] {
+        if let Some(fault) = fault {
+            setup.fault(fault);
+        }
+        let request = setup.gateway.post("/v1/messages", &body);
+        let answer = Answer::read(request.send().await.expect("an answer comes")).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(answer.json()["type"], "message");
+        assert_eq!(answer.json()["content"][0]["text"], text);
+        assert_eq!(answer.served_by(), served_by);
+
+        let mut streamed = body.clone();
+        streamed["stream"] = true.into();
+        let request = setup.gateway.post("/v1/messages", &streamed);
+        let answer = Answer::read(request.send().await.expect("an answer comes")).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert!(answer.body.contains("message_stop"), "{}", answer.body);
+    }
+    let nonsense = setup
+        .gateway
+        .post("/v1/messages", &json!({ "model": "smart" }));
+    let answer = Answer::read(nonsense.send().await.expect("an answer comes")).await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.json()["type"], "error");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_running_may_finish_when_told_to_stop() {
+    let mut setup = Setup::new().await;
+    let slow = backstop_simulator::Simulator::builder(backstop_simulator::Dialect::Anthropic)
+        .pace(Pace::new(
+            std::time::Duration::from_millis(5),
+            std::time::Duration::from_millis(20),
+        ))
+        .reply(backstop_simulator::Reply::text(PRIMARY))
+        .start()
+        .await
+        .expect("a port is free");
+    setup.gateway = common::Running::start(&common::toml(&slow, &setup.backup, "", "")).await;
+    let response = setup.gateway.chat(common::hello_streamed()).await;
+    setup.gateway.begin_to_stop();
+    let answer = Answer::read(response).await;
+    assert_eq!(answer.text(), PRIMARY);
+    assert!(answer.is_done());
+    assert_eq!(setup.gateway.stop().await, Stopped::Finished);
+}
