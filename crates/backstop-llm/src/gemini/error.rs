@@ -69,11 +69,16 @@ pub(super) fn classify(status: Option<StatusCode>, body: &[u8]) -> Error {
         .and_then(HttpStatus::kind);
     let named = words::kind_of(&[reason, fields.status.as_deref()], message);
 
-    // A quota for a whole day also comes with a wait of seconds.
-    let mut violations = fields.details.iter().flat_map(|detail| &detail.violations);
-    let daily = violations.any(|violation| violation.quota_id.contains("PerDay"));
+    // The words are the same for a day's quota that is used up and for a minute's; only the name
+    // of the quota tells them apart.
+    let quotas = fields.details.iter().flat_map(|detail| &detail.violations);
+    let quotas: Vec<_> = quotas
+        .map(|violation| violation.quota_id.as_str())
+        .collect();
+    let daily = quotas.iter().any(|id| id.contains("PerDay"));
     let kind = match (of_status, named) {
         (Some(FaultKind::RateLimited), _) if daily => FaultKind::QuotaExhausted,
+        (Some(FaultKind::RateLimited), _) if !quotas.is_empty() => FaultKind::RateLimited,
         (
             Some(FaultKind::Invalid | FaultKind::RateLimited | FaultKind::Unavailable),
             Some(named),

@@ -47,9 +47,17 @@ pub(super) struct WireCandidate {
     #[serde(default, deserialize_with = "lenient")]
     pub(super) content: WireContent,
     #[serde(default, deserialize_with = "lenient")]
-    pub(super) finish_reason: Option<String>,
+    pub(super) finish_reason: Option<Word>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) grounding_metadata: Grounding,
+}
+
+/// The value of an enumeration: its name or, from some servers, its number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Word {
+    Name(String),
+    Number(u64),
 }
 
 /// What was said. It may lack its parts.
@@ -147,7 +155,21 @@ impl<'a> WireAnswer<'a> {
 }
 
 /// Reads a finish reason. There is none for a tool call, which is told by its presence.
-pub(super) fn read_finish(word: &str, called: bool) -> Result<FinishReason, Error> {
+pub(super) fn read_finish(word: &Word, called: bool) -> Result<FinishReason, Error> {
+    let word = match word {
+        Word::Name(name) => name,
+        Word::Number(1) => "STOP",
+        Word::Number(2) => "MAX_TOKENS",
+        Word::Number(3) => "SAFETY",
+        Word::Number(4) => "RECITATION",
+        Word::Number(6) => "LANGUAGE",
+        Word::Number(7) => "BLOCKLIST",
+        Word::Number(8) => "PROHIBITED_CONTENT",
+        Word::Number(9) => "SPII",
+        Word::Number(10) => "MALFORMED_FUNCTION_CALL",
+        Word::Number(11) => "IMAGE_SAFETY",
+        Word::Number(_) => "OTHER",
+    };
     Ok(match word {
         "STOP" if called => FinishReason::ToolCalls,
         "STOP" => FinishReason::Stop,

@@ -288,7 +288,7 @@ fn anthropic_usage(usage: &Value) -> (u64, u64, u64, u64) {
 }
 
 /// What kind of failure an error status is, by the table of kinds.
-fn error_kind(recording: &Recording) -> Option<FaultKind> {
+pub(crate) fn error_kind(recording: &Recording) -> Option<FaultKind> {
     let kind = match recording.response.status {
         200..300 => return None,
         401 | 403 => FaultKind::Denied,
@@ -310,7 +310,7 @@ fn error_kind(recording: &Recording) -> Option<FaultKind> {
 }
 
 /// What the words of an error say beyond its status.
-fn body_kind(body: &str, otherwise: FaultKind) -> FaultKind {
+pub(crate) fn body_kind(body: &str, otherwise: FaultKind) -> FaultKind {
     let says = |words: &[&str]| words.iter().any(|word| body.contains(word));
     if says(&["insufficient_quota", "credit balance is too low"]) {
         FaultKind::QuotaExhausted
@@ -341,14 +341,14 @@ fn body_kind(body: &str, otherwise: FaultKind) -> FaultKind {
 }
 
 /// The data of every event of a stream.
-fn datas(body: &str) -> impl Iterator<Item = String> + '_ {
+pub(crate) fn datas(body: &str) -> impl Iterator<Item = String> + '_ {
     body.lines()
         .filter_map(|line| line.strip_prefix("data:"))
         .map(|data| data.trim().to_owned())
         .filter(|data| data != "[DONE]")
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 

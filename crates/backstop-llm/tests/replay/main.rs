@@ -3,6 +3,8 @@
 //! now, and what it makes of it is held against a simple reading of the recording.
 
 mod expect;
+mod expect_gemini;
+mod expect_responses;
 mod fronts;
 mod player;
 mod recording;

@@ -9,6 +9,8 @@ use tower::ServiceExt as _;
 
 use crate::{
     expect::{self, Answer, arguments},
+    expect_gemini::gemini,
+    expect_responses::responses,
     player::{Cut, play},
     recording::{Recording, recordings},
 };
@@ -168,4 +170,67 @@ async fn openai_recordings_mean_what_they_say() {
 async fn anthropic_recordings_mean_what_they_say() {
     let apis = ["messages", "rawPredict"];
     replay(Dialect::Anthropic, &apis, expect::anthropic).await;
+}
+
+#[tokio::test]
+async fn gemini_recordings_mean_what_they_say() {
+    let apis = ["generateContent", "streamGenerateContent"];
+    replay(Dialect::Gemini, &apis, gemini).await;
+}
+
+#[tokio::test]
+async fn responses_recordings_mean_what_they_say() {
+    replay(Dialect::Responses, &["responses"], responses).await;
+}
+
+/// Interfaces whose recordings are not replayed, and why.
+const NOT_SPOKEN: &[(&str, &str)] = &[
+    (
+        "countTokens",
+        "counts are estimated here, without asking the provider",
+    ),
+    (
+        "count_tokens",
+        "counts are estimated here, without asking the provider",
+    ),
+    (
+        "models",
+        "the models offered are those configured, and no provider is asked for its own",
+    ),
+    (
+        "ollama.chat",
+        "Ollama is spoken to by its OpenAI-compatible interface",
+    ),
+];
+
+#[test]
+fn every_recording_is_replayed_or_of_an_interface_that_is_not_spoken() {
+    let spoken = [
+        "chat.completions",
+        "completions",
+        "generateContent",
+        "health",
+        "messages",
+        "rawPredict",
+        "responses",
+        "streamGenerateContent",
+        "unknown-path",
+    ];
+    let apis: Vec<&str> = NOT_SPOKEN
+        .iter()
+        .map(|(api, _)| *api)
+        .chain(spoken)
+        .collect();
+    for recording in recordings(&[]) {
+        let api = recording.api.as_str();
+        assert!(
+            apis.contains(&api),
+            "{}: unknown interface {api}",
+            recording.id
+        );
+    }
+    for (api, reason) in NOT_SPOKEN {
+        let count = recordings(&[api]).len();
+        println!("not replayed: {count} recordings of {api}: {reason}");
+    }
 }
