@@ -6,6 +6,8 @@ use tower::ServiceExt as _;
 
 use crate::{
     expect::{self, Answer},
+    expect_gemini::gemini,
+    expect_responses::responses,
     player::{Cut, play},
     recording::{Recording, Response, recordings},
     replay::{model, request},
@@ -18,10 +20,13 @@ async fn write(response: ChatResponse, front: Dialect, include_usage: bool) -> S
         ChatBody::Whole(_, Some(raw)) if raw.dialect == front => raw.bytes.to_vec(),
         ChatBody::Whole(completion, _) => side.render(&completion).to_vec(),
         ChatBody::Stream(mut stream) => {
-            let body = format!(
-                r#"{{"model":"m","max_tokens":1,"messages":[{{"role":"user","content":"x"}}],
+            let body = match front {
+                Dialect::Responses => r#"{"model":"m","input":"x","stream":true}"#.to_owned(),
+                _ => format!(
+                    r#"{{"model":"m","max_tokens":1,"messages":[{{"role":"user","content":"x"}}],
                     "stream":true,"stream_options":{{"include_usage":{include_usage}}}}}"#
-            );
+                ),
+            };
             let request = side.parse(body.into()).expect("a request");
             let mut encoder = side.encoder(&request);
             let mut out = Vec::new();
@@ -58,6 +63,7 @@ fn read(recording: &Recording, body: String, front: Dialect) -> Result<Answer, F
     };
     match front {
         Dialect::Anthropic => expect::anthropic(&written),
+        Dialect::Responses => responses(&written),
         _ => expect::openai(&written),
     }
 }
@@ -77,6 +83,20 @@ fn as_told(mut answer: Answer, recording_streams: bool, from: Dialect, front: Di
     if front == Dialect::OpenAi && from != front && answer.finish == "pause" {
         answer.finish = "stop".to_owned();
     }
+    if front == Dialect::Responses && from != front {
+        if recording_streams {
+            answer.text.push_str(&std::mem::take(&mut answer.refusal));
+        }
+        if !answer.id.starts_with("resp_") {
+            answer.id.insert_str(0, "resp_");
+        }
+        if !matches!(
+            answer.finish.as_str(),
+            "content_filter" | "length" | "tool_calls"
+        ) {
+            answer.finish = "stop".to_owned();
+        }
+    }
     answer
 }
 
@@ -93,7 +113,7 @@ async fn through(
         };
         // A caller is told the usage by default in one dialect and on request in the other.
         let include_usage = answer.usage.is_some();
-        for front in [Dialect::Anthropic, Dialect::OpenAi] {
+        for front in [Dialect::Anthropic, Dialect::OpenAi, Dialect::Responses] {
             let (address, _sent) = play(&recording, Cut::Whole).await;
             let (request, _) = request(&recording, from);
             let name = request.model().to_owned();
@@ -102,7 +122,9 @@ async fn through(
             let body = write(response, front, include_usage).await;
             let ends_well = !recording.is_streamed()
                 || body.trim_end().ends_with("data: [DONE]")
-                || body.contains("\"message_stop\"");
+                || body.contains("\"message_stop\"")
+                || body.contains("event: response.completed")
+                || body.contains("event: response.incomplete");
             let Ok(found) = read(&recording, body.clone(), front) else {
                 wrong.push(format!(
                     "{}: not an answer in {front}: {body}",
@@ -136,4 +158,15 @@ async fn openai_answers_are_told_alike_in_every_front() {
 #[tokio::test]
 async fn anthropic_answers_are_told_alike_in_every_front() {
     through(Dialect::Anthropic, &["messages"], expect::anthropic).await;
+}
+
+#[tokio::test]
+async fn gemini_answers_are_told_alike_in_every_front() {
+    let apis = ["generateContent", "streamGenerateContent"];
+    through(Dialect::Gemini, &apis, gemini).await;
+}
+
+#[tokio::test]
+async fn responses_answers_are_told_alike_in_every_front() {
+    through(Dialect::Responses, &["responses"], responses).await;
 }
