@@ -1,1 +1,45 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc(test(
+    no_crate_inject,
+    attr(deny(warnings), allow(dead_code, unused_variables))
+))]
+
+pub mod future;
+
+mod breaker;
+mod calls;
+mod cold;
+mod flight;
+mod handle;
+mod layer;
+mod listener;
+mod permit;
+mod policy;
+mod rate;
+mod rules;
+mod service;
+mod state;
+mod sync;
+mod tail;
+mod token;
+mod transitions;
+mod wait;
+mod window;
+mod word;
+
+pub use backstop_core::{AtOnce, FaultKind, FaultKinds, Gate, Open, UntilEnd};
+
+pub use self::{
+    breaker::CircuitBreaker,
+    handle::{Counts, Isolation},
+    layer::CircuitBreakerLayer,
+    listener::{Cause, Listener, State, Transition},
+    permit::Permit,
+    policy::Policy,
+    rate::{InvalidPolicy, Rate, Window},
+    service::CircuitBreakerService,
+    tail::TailGuard,
+    transitions::Transitions,
+    wait::{Jitter, OpenWait},
+};

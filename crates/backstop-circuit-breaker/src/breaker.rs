@@ -1,0 +1,252 @@
+use std::{fmt, sync::OnceLock, time::Duration};
+
+use backstop_core::{Deadline, Fault, Gate, Name, Open, context};
+use tokio::{sync::broadcast, time::Instant};
+
+use crate::{
+    Listener, Permit, Policy, Transition,
+    cold::{Cold, News},
+    permit::Ticket,
+    rules::Rules,
+    state::Machine,
+    sync::Arc,
+    token::Refusal,
+};
+
+/// A circuit: asked before a call whether that may be made, told afterwards what came of it.
+///
+/// [`CircuitBreakerLayer`](crate::CircuitBreakerLayer) does both for a tower service. Without
+/// tower it is asked by hand:
+///
+/// ```
+/// use backstop_circuit_breaker::{FaultKind, Open, Policy};
+///
+/// # fn query() -> Result<u32, std::io::Error> { Ok(7) }
+/// # fn main() -> Result<(), Open> {
+/// let database = Policy::new().breaker("database");
+///
+/// let permit = database.try_acquire()?;
+/// match query() {
+///     Ok(_) => permit.success(),
+///     Err(_) => permit.failure(FaultKind::Connect),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It is a handle as well: clones share the circuit, and each can read it and change it. As a
+/// [`Gate`] it tells a fallback whether to call the service at all.
+///
+/// Every question that depends on the time has a twin that is told the time, `try_acquire_at` and
+/// so on: for a clock of one's own, and for tests.
+pub struct CircuitBreaker<L = ()> {
+    pub(crate) shared: Arc<Shared<L>>,
+}
+
+pub(crate) struct Shared<L> {
+    pub(crate) machine: Machine,
+    pub(crate) name: Name,
+    /// What the machine's clock counts from.
+    base: Instant,
+    /// Made when someone first asks to follow the transitions.
+    followers: OnceLock<broadcast::Sender<Transition>>,
+    listener: L,
+}
+
+/// How many transitions a follower may fall behind before it misses some.
+const KEPT: usize = 32;
+
+impl<L> Shared<L> {
+    /// The machine's reading of an instant. One before the circuit was made is its beginning.
+    #[inline]
+    pub(crate) fn tick(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.base);
+        let seconds = since.as_secs().saturating_mul(1_000_000);
+        seconds.saturating_add(u64::from(since.subsec_micros()))
+    }
+
+    fn instant(&self, tick: u64) -> Instant {
+        let since = Duration::from_micros(tick);
+        self.base.checked_add(since).unwrap_or(self.base)
+    }
+
+    pub(crate) fn refused(&self, refusal: Refusal) -> Open {
+        Open::new(self.name.clone(), refusal.reason, refusal.wait())
+    }
+
+    pub(crate) fn follow(&self) -> broadcast::Receiver<Transition> {
+        let sender = || broadcast::channel(KEPT).0;
+        self.followers.get_or_init(sender).subscribe()
+    }
+}
+
+impl<L: Listener> Shared<L> {
+    /// Tells what there is to tell, outside the lock and in order.
+    #[inline]
+    pub(crate) fn deliver(&self) {
+        if self.machine.has_news() {
+            self.tell();
+        }
+    }
+
+    #[cold]
+    fn tell(&self) {
+        let Some(mut turn) = self.machine.take_turn() else {
+            return;
+        };
+        while let Some(news) = turn.next() {
+            match news {
+                News::Change(change) => {
+                    let transition = Transition {
+                        from: change.from,
+                        to: change.to,
+                        cause: change.cause,
+                        generation: change.generation,
+                        wait: change.wait.map(Duration::from_micros),
+                        at: self.instant(change.at),
+                    };
+                    if let Some(followers) = self.followers.get() {
+                        // An error means that nobody follows any more.
+                        let _ = followers.send(transition);
+                    }
+                    self.listener.on_transition(&self.name, &transition);
+                }
+                News::Exceeded(cause) => self.listener.on_exceeded(&self.name, cause),
+            }
+        }
+    }
+
+    /// Tells of a refused call that the machine was not asked about.
+    pub(crate) fn tell_refused(&self, refusal: Refusal) {
+        self.listener.on_refused(&self.name, refusal.reason);
+    }
+}
+
+impl<L: Listener> CircuitBreaker<L> {
+    pub(crate) fn new(policy: &Policy<L>, name: Name) -> Self
+    where
+        L: Clone,
+    {
+        let rules = Rules::new(policy);
+        Self {
+            shared: Arc::new(Shared {
+                machine: Machine::new(rules, Cold::new(policy, &rules)),
+                name,
+                base: Instant::now(),
+                followers: OnceLock::new(),
+                listener: policy.listener.clone(),
+            }),
+        }
+    }
+
+    /// Asks for a permit to make one call.
+    ///
+    /// # Errors
+    ///
+    /// Why the call must not be made, and for how long.
+    #[inline]
+    pub fn try_acquire(&self) -> Result<Permit<L>, Open> {
+        self.acquire(context::now)
+            .map_err(|refusal| self.shared.refused(refusal))
+    }
+
+    /// [`try_acquire`](Self::try_acquire) at this instant.
+    ///
+    /// # Errors
+    ///
+    /// Why the call must not be made, and for how long.
+    pub fn try_acquire_at(&self, now: Instant) -> Result<Permit<L>, Open> {
+        self.acquire(|| now)
+            .map_err(|refusal| self.shared.refused(refusal))
+    }
+
+    #[inline]
+    fn acquire(&self, now: impl FnOnce() -> Instant) -> Result<Permit<L>, Refusal> {
+        let deadline = context::deadline();
+        self.ticket(now, deadline).map(Permit::new)
+    }
+
+    /// Lets a call in, and says until when it must be over.
+    #[inline]
+    pub(crate) fn ticket(
+        &self,
+        now: impl FnOnce() -> Instant,
+        deadline: Option<Deadline>,
+    ) -> Result<Ticket<L>, Refusal> {
+        let machine = &self.shared.machine;
+        match machine.admit(|| self.shared.tick(now())) {
+            Ok(token) => {
+                self.shared.deliver();
+                Ok(Ticket::new(Arc::clone(&self.shared), token, deadline))
+            }
+            Err(refusal) => {
+                self.shared.deliver();
+                self.shared.tell_refused(refusal);
+                Err(refusal)
+            }
+        }
+    }
+}
+
+impl<L> CircuitBreaker<L> {
+    /// The circuit's name.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.shared.name
+    }
+
+    /// Why a call would be refused. The clock is read only where that takes it.
+    #[inline]
+    pub(crate) fn refusal(&self, now: impl FnOnce() -> Instant) -> Option<Refusal> {
+        let machine = &self.shared.machine;
+        if machine.passes() {
+            return None;
+        }
+        machine.refusal(self.shared.tick(now()))
+    }
+
+    fn gate(&self, now: impl FnOnce() -> Instant) -> Result<(), Fault> {
+        match self.refusal(now) {
+            None => Ok(()),
+            Some(refusal) => Err(self.shared.refused(refusal).fault()),
+        }
+    }
+}
+
+impl<L> Gate for CircuitBreaker<L> {
+    fn admits(&self, now: Instant) -> Result<(), Fault> {
+        self.gate(|| now)
+    }
+
+    fn admits_now(&self) -> Result<Option<Instant>, Fault> {
+        let mut read = None;
+        self.gate(|| *read.insert(context::now()))?;
+        Ok(read)
+    }
+}
+
+impl<L> Clone for CircuitBreaker<L> {
+    /// Another handle on the same circuit.
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<L> fmt::Debug for CircuitBreaker<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreaker")
+            .field("name", &self.shared.name)
+            .field("state", &self.shared.machine.word.load().state())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<L> fmt::Debug for Shared<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,81 @@
+//! The calls that have been under way for so long that they are slow, whenever they may end.
+
+/// How finely starts are told apart: an eighth of the time after which a call is slow.
+const SLOTS: usize = 9;
+
+/// The calls in flight, by when they began, in fixed memory. It is kept under the machine's lock,
+/// and only where there is a rule on slow calls.
+///
+/// Calls that began in the same eighth of `after` are counted together and are found slow when the
+/// last of them is: never early, and late by an eighth at most. When a slot is needed again all
+/// in it have been slow for a while; those still under way are counted in `hung` from then on.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    after: u64,
+    slots: [Slot; SLOTS],
+    hung: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    /// Which eighth of time, counted from the first.
+    index: u64,
+    calls: u32,
+    /// When the last of the calls began.
+    last: u64,
+}
+
+impl Flight {
+    pub(crate) fn new(after: u64) -> Self {
+        Self {
+            after,
+            slots: Default::default(),
+            hung: 0,
+        }
+    }
+
+    /// A call began. An instant a little older than the last one known is taken as it is.
+    pub(crate) fn enter(&mut self, began: u64) {
+        let index = self.index(began);
+        let slot = &mut self.slots[(index % SLOTS as u64) as usize];
+        if slot.index < index {
+            self.hung += u64::from(slot.calls);
+            *slot = Slot {
+                index,
+                ..Slot::default()
+            };
+        } else if slot.index > index {
+            self.hung += 1;
+            return;
+        }
+        slot.calls = slot.calls.saturating_add(1);
+        slot.last = slot.last.max(began);
+    }
+
+    /// A call that entered has ended, or has committed.
+    pub(crate) fn leave(&mut self, began: u64) {
+        let index = self.index(began);
+        let slot = &mut self.slots[(index % SLOTS as u64) as usize];
+        if slot.index == index {
+            slot.calls = slot.calls.saturating_sub(1);
+        } else {
+            self.hung = self.hung.saturating_sub(1);
+        }
+    }
+
+    /// How many calls in flight are slow at `now`.
+    pub(crate) fn slow(&self, now: u64) -> u64 {
+        let slow = |slot: &&Slot| slot.last.saturating_add(self.after) <= now;
+        let slots = self.slots.iter().filter(slow);
+        self.hung + slots.map(|slot| u64::from(slot.calls)).sum::<u64>()
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.after);
+    }
+
+    fn index(&self, began: u64) -> u64 {
+        began / (self.after / (SLOTS as u64 - 1)).max(1)
+    }
+}

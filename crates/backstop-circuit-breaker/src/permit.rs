@@ -1,0 +1,206 @@
+use std::fmt;
+
+use backstop_core::{Deadline, Fault, FaultKind, Verdict};
+use tokio::time::Instant;
+
+use crate::{
+    Listener,
+    breaker::Shared,
+    sync::Arc,
+    token::{Outcome, Token},
+};
+
+/// Leave to make one call.
+///
+/// What came of the call is told once, by the methods that take the permit. A permit that is
+/// dropped without a word is neutral, as the caller has left: it moves nothing and gives a probe's
+/// place back. Two ways of being dropped are failures: at or after the call's deadline, as the
+/// service then was out of time; and by a panic that the call itself caused.
+///
+/// ```compile_fail
+/// # use backstop_circuit_breaker::{FaultKind, Policy};
+/// let permit = Policy::new().breaker("database").try_acquire().unwrap();
+/// permit.success();
+/// permit.failure(FaultKind::Connect); // the permit is gone
+/// ```
+#[must_use = "a permit that is dropped counts as a call whose caller has left"]
+pub struct Permit<L: Listener = ()> {
+    ticket: Ticket<L>,
+    /// A panic that was under way when the call began is none of its own.
+    panicking: bool,
+}
+
+impl<L: Listener> Permit<L> {
+    #[inline]
+    pub(crate) fn new(ticket: Ticket<L>) -> Self {
+        Self {
+            ticket,
+            panicking: std::thread::panicking(),
+        }
+    }
+
+    /// The service did what was asked of it.
+    #[inline]
+    pub fn success(mut self) {
+        self.ticket.succeed(Instant::now);
+    }
+
+    /// [`success`](Self::success) at this instant.
+    pub fn success_at(mut self, now: Instant) {
+        self.ticket.succeed(|| now);
+    }
+
+    /// The service failed. What kind of fault it was decides what that means to the circuit: the
+    /// policy's sets say.
+    pub fn failure(mut self, fault: impl Into<Fault>) {
+        self.ticket.fail(&fault.into(), Instant::now());
+    }
+
+    /// [`failure`](Self::failure) at this instant.
+    pub fn failure_at(mut self, fault: impl Into<Fault>, now: Instant) {
+        self.ticket.fail(&fault.into(), now);
+    }
+
+    /// What came of the call says nothing about the service.
+    pub fn ignore(mut self) {
+        self.ticket.ignore(Instant::now);
+    }
+
+    /// [`ignore`](Self::ignore) at this instant.
+    pub fn ignore_at(mut self, now: Instant) {
+        self.ticket.ignore(|| now);
+    }
+
+    /// The verdict of a classifier.
+    pub fn verdict(mut self, verdict: Verdict) {
+        self.ticket.settle(verdict);
+    }
+
+    /// The response is there, and only its tail is to come: a probe is judged by that, and the
+    /// call was slow or was not. What becomes of the tail is told as of any call; to drop the
+    /// permit is neutral from now on, whatever the deadline.
+    pub fn commit(&mut self) {
+        self.ticket.commit(Instant::now);
+    }
+
+    /// [`commit`](Self::commit) at this instant.
+    pub fn commit_at(&mut self, now: Instant) {
+        self.ticket.commit(|| now);
+    }
+}
+
+impl<L: Listener> Drop for Permit<L> {
+    fn drop(&mut self) {
+        if !self.ticket.settled && !self.panicking && std::thread::panicking() {
+            self.ticket.panicked();
+        }
+    }
+}
+
+impl<L: Listener> fmt::Debug for Permit<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("circuit", &self.ticket.shared.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a call holds while it is under way.
+pub(crate) struct Ticket<L: Listener> {
+    shared: Arc<Shared<L>>,
+    token: Token,
+    deadline: Option<Deadline>,
+    settled: bool,
+}
+
+impl<L: Listener> Ticket<L> {
+    #[inline]
+    pub(crate) fn new(shared: Arc<Shared<L>>, token: Token, deadline: Option<Deadline>) -> Self {
+        Self {
+            shared,
+            token,
+            deadline,
+            settled: false,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn commit(&mut self, now: impl FnOnce() -> Instant) {
+        let shared = &self.shared;
+        self.token = shared.machine.commit(self.token, || shared.tick(now()));
+        self.deadline = None;
+        shared.deliver();
+    }
+
+    #[inline]
+    pub(crate) fn succeed(&mut self, now: impl FnOnce() -> Instant) {
+        self.settled = true;
+        let shared = &self.shared;
+        shared.machine.succeed(self.token, || shared.tick(now()));
+        shared.deliver();
+    }
+
+    pub(crate) fn fail(&mut self, fault: &Fault, now: Instant) {
+        self.settled = true;
+        let shared = &self.shared;
+        shared.machine.fail(self.token, fault, shared.tick(now));
+        shared.deliver();
+    }
+
+    pub(crate) fn settle(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Success => self.succeed(Instant::now),
+            Verdict::Failure(fault) => self.fail(&fault, Instant::now()),
+            _ => self.ignore(Instant::now),
+        }
+    }
+
+    pub(crate) fn ignore(&mut self, now: impl FnOnce() -> Instant) {
+        self.end(Outcome::Neutral, now);
+    }
+
+    /// The call panicked, which is a failure whatever the policy's sets say.
+    pub(crate) fn panicked(&mut self) {
+        self.end(Outcome::Failure(0), Instant::now);
+    }
+
+    fn end(&mut self, outcome: Outcome, now: impl FnOnce() -> Instant) {
+        self.settled = true;
+        let shared = &self.shared;
+        if outcome != Outcome::Neutral || self.token.is_kept() {
+            shared
+                .machine
+                .settle(self.token, outcome, shared.tick(now()));
+            shared.deliver();
+        }
+    }
+
+    /// The call was dropped: neutral, unless its time was up. A tail has no such limit.
+    #[cold]
+    fn abandon(&mut self) {
+        let now = Instant::now();
+        match self.deadline {
+            Some(deadline) if deadline.has_passed(now) => {
+                self.fail(&Fault::new(FaultKind::TimedOut), now);
+            }
+            _ => self.ignore(|| now),
+        }
+    }
+}
+
+impl<L: Listener> Drop for Ticket<L> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.settled {
+            self.abandon();
+        }
+    }
+}
+
+impl<L: Listener> fmt::Debug for Ticket<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket")
+            .field("token", &self.token)
+            .finish_non_exhaustive()
+    }
+}
