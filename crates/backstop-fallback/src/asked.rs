@@ -6,12 +6,12 @@ use backstop_core::{
 };
 use tokio::time::Instant;
 
-/// A candidate that is being asked: where the trail stood then, and since when, for the record
-/// should it fail.
+/// A candidate that is being asked: since when, and who records it should it fail.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
-    mark: Mark,
     since: Option<Instant>,
+    /// Whether a layer further in records its failures.
+    recorded: bool,
 }
 
 impl Asked {
@@ -20,7 +20,7 @@ impl Asked {
     #[inline]
     pub(crate) fn now() -> Self {
         Self {
-            mark: context::mark(),
+            recorded: false,
             since: context::shared_now(),
         }
     }
@@ -29,7 +29,7 @@ impl Asked {
     #[inline]
     pub(crate) fn at(now: Instant) -> Self {
         Self {
-            mark: context::mark(),
+            recorded: false,
             since: Some(now),
         }
     }
@@ -49,8 +49,21 @@ impl Asked {
 
     /// It failed: recorded on the trail, unless a layer further in has done so.
     pub(crate) fn failed(&self, name: &Name, fault: Fault) {
-        context::record_since(self.mark, Attempt::new(1, fault).took(self.took()));
-        context::name_since(self.mark, name);
+        if self.recorded {
+            return;
+        }
+        let attempt = Attempt::new(1, fault).took(self.took());
+        context::record(attempt.on(name.clone()));
+    }
+
+    /// What was recorded since `mark`, while it was polled, is its own: two that are asked at once
+    /// share one trail.
+    #[inline]
+    pub(crate) fn own(&mut self, mark: Mark, name: &Name) {
+        if context::mark() != mark {
+            self.recorded = true;
+            context::name_since(mark, name);
+        }
     }
 }
 

@@ -72,12 +72,14 @@ where
         let _trail = this.scope.enter();
         let _bound = this.policy.enter_bound();
         loop {
+            let mark = context::mark();
             match this.state.as_mut().project() {
                 StateProj::Primary { response } => {
                     let polled = {
                         let _alternatives = context::enter_alternatives(true);
                         response.poll(cx)
                     };
+                    this.asked.own(mark, this.names.primary());
                     let Poll::Ready(result) = polled else {
                         this.asked.pending();
                         return Poll::Pending;
@@ -120,7 +122,9 @@ where
                     this.state.set(State::Backup { response });
                 }
                 StateProj::Backup { response } => {
-                    let Poll::Ready(result) = response.poll(cx) else {
+                    let polled = response.poll(cx);
+                    this.asked.own(mark, this.names.backup());
+                    let Poll::Ready(result) = polled else {
                         this.asked.pending();
                         return Poll::Pending;
                     };

@@ -20,7 +20,7 @@ mod service;
 pub use backstop_core::{Exhausted, Gate};
 
 pub use self::{
-    chain::{Candidate, Chain, Handle},
+    chain::{Candidate, Chain, Handle, Hedged},
     error::{InvalidChain, NoCandidate, UnknownCandidate},
     gate::Ungated,
     layer::FallbackLayer,

@@ -118,11 +118,13 @@ where
             let _bound = self.policy.enter_bound();
             match admitted {
                 Ok(now) => {
-                    let asked = now.map_or_else(Asked::now, Asked::at);
+                    let mark = context::mark();
+                    let mut asked = now.map_or_else(Asked::now, Asked::at);
                     let spare = request.clone();
                     let _now = now.map(context::enter_now);
                     let _alternatives = context::enter_alternatives(true);
                     let response = self.primary.call(request);
+                    asked.own(mark, self.names.primary());
                     (State::Primary { response }, spare, asked)
                 }
                 Err(fault) => {

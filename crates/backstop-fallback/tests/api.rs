@@ -4,9 +4,9 @@ use std::{cell::Cell, future::Ready};
 
 use backstop_core::{BoxError, ErrorsAreTransient};
 use backstop_fallback::{
-    Candidate, Chain, FAIL_OVER, Fallback, FallbackLayer, Handle, InvalidChain, MapFn, NoCandidate,
-    Same, Ungated, UnknownCandidate,
-    chain::{ChainFuture, Profile},
+    Candidate, Chain, FAIL_OVER, Fallback, FallbackLayer, Handle, Hedged, InvalidChain, MapFn,
+    NoCandidate, Same, Ungated, UnknownCandidate,
+    chain::{ChainFuture, HedgedFuture, Profile},
     future::ResponseFuture,
     order::{ByKey, Cheapest, Fastest, Latency, Left, Priority, Weighted},
 };
@@ -49,3 +49,6 @@ fn fails_over_on_kinds_that_can_be_named_at_compile_time() {
         FAIL_OVER.without(backstop_core::FaultKind::RateLimited);
     assert!(WITHOUT_LIMITS.contains(backstop_core::FaultKind::Connect));
 }
+
+assert_impl_all!(Hedged<()>: Clone, Send, Sync, std::fmt::Debug);
+assert_impl_all!(HedgedFuture<(), Reply, Same, ErrorsAreTransient, Priority, Request>: Send, Sync, std::fmt::Debug);

@@ -3,14 +3,17 @@
 mod candidate;
 mod future;
 mod handle;
+mod hedge;
 mod list;
 mod run;
+mod state;
 
 use std::{
     fmt,
     num::NonZeroU32,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use arc_swap::{ArcSwap, Cache};
@@ -24,11 +27,12 @@ pub use self::{
     candidate::{Candidate, Profile},
     future::ChainFuture,
     handle::Handle,
+    hedge::{Hedged, HedgedFuture},
 };
 use self::{
-    future::State,
     list::List,
     run::{Clock, Run},
+    state::State,
 };
 use crate::{
     InvalidChain, MapRequest, Same, UnknownCandidate,
@@ -158,6 +162,14 @@ impl<S, M, C, O> Chain<S, M, C, O> {
         }
     }
 
+    /// Starts the next candidate beside the present one where that has not answered `after` so
+    /// long. For a streamed answer, whose call resolves with the first content, this is the wait
+    /// for the first token.
+    #[must_use]
+    pub const fn hedge(self, after: Duration) -> Hedged<S, M, C, O> {
+        Hedged::new(self, after)
+    }
+
     /// Changes the list while it runs, for this chain and all its clones.
     #[must_use]
     pub fn handle(&self) -> Handle<S, M> {
@@ -259,6 +271,23 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
+        let (state, run, scope) = self.begin(request);
+        ChainFuture { state, run, scope }
+    }
+}
+
+impl<S, M, C: Clone, O: Order + Clone> Chain<S, M, C, O> {
+    /// Begins a call: with the candidate that was asked whether it is ready, where that is still
+    /// the one to begin with.
+    fn begin<Request>(
+        &mut self,
+        request: Request,
+    ) -> (State<S, S::Future>, Run<S, M, C, O, Request>, Scope)
+    where
+        S: Service<M::Request> + Clone,
+        M: MapRequest<Request>,
+        Request: Clone,
+    {
         let list = self.list.load().clone();
         let first = self.first.as_mut();
         let first = first.filter(|first| Arc::ptr_eq(&first.list, &list));
@@ -269,7 +298,7 @@ where
             let _bound = self.policy.enter_bound();
             first.map_or(State::Seeking, |first| first.call(&mut run))
         };
-        ChainFuture { state, run, scope }
+        (state, run, scope)
     }
 }
 
@@ -285,25 +314,24 @@ impl<S, M> First<S, M> {
         let Some(standing) = self.standing.take() else {
             return State::Seeking;
         };
-        if !run.turn_to(self.place, &mut clock) {
+        let Some(mut turn) = run.turn(self.place, &mut clock) else {
             return State::Seeking;
-        }
+        };
         let ahead = run.ahead(&mut clock);
         match standing {
             Ok(()) => {
                 let _alternatives = context::enter_alternatives(ahead.others());
-                State::Called {
-                    response: run.call(&mut self.service, ahead, &clock),
-                }
+                let mark = context::mark();
+                let response = run.call(&mut turn, &mut self.service, ahead, &clock);
+                run.name(&mut turn, mark);
+                State::called(turn, response)
             }
             Err(fault) if ahead.others() => {
-                run.pass_over(fault);
+                run.pass_over(&turn, fault);
                 State::Seeking
             }
             // The first is the last, so it is waited for.
-            Err(_) => State::Waiting {
-                service: self.service.clone(),
-            },
+            Err(_) => State::waiting((turn, self.service.clone())),
         }
     }
 }

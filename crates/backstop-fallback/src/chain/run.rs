@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
-use backstop_core::{BoxError, Classify, Exhausted, Fault, FaultKind, context};
+use backstop_core::{
+    BoxError, Classify, Exhausted, Fault, FaultKind, Spent,
+    context::{self, Mark},
+};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -13,24 +16,42 @@ use crate::{
 };
 
 /// One call on its way through the chain: which candidates are left for it, and what it sends them.
-pub(crate) struct Run<S, M, C, O, Request> {
+pub(super) struct Run<S, M, C, O, Request> {
     list: Arc<List<S, M>>,
     order: O,
     policy: Policy<C>,
     /// Who has neither been asked nor passed over.
     left: Places,
-    /// Who is being asked.
-    at: usize,
     /// What the next candidate is sent; gone once the last is asked.
     request: Option<Request>,
+}
+
+/// A candidate's turn in a call.
+#[derive(Debug)]
+pub(super) struct Turn {
+    place: usize,
     asked: Asked,
     /// Who could be asked when it was called.
     ahead: Ahead,
+    /// What it took from the budget to ask it beside another one.
+    pub(super) paid: Option<Spent>,
+}
+
+impl Turn {
+    pub(super) const fn ahead(&self) -> Ahead {
+        self.ahead
+    }
+
+    /// The candidate did not answer at once.
+    #[inline]
+    pub(super) fn pending(&mut self) {
+        self.asked.pending();
+    }
 }
 
 /// Who could be asked after the present candidate.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Ahead {
+pub(super) enum Ahead {
     Nobody,
     /// Only candidates that step in after some kinds of failure.
     Specialists,
@@ -42,7 +63,7 @@ impl Ahead {
     /// Whether it is better to go on than to wait: there is somebody, or a fallback further out
     /// has.
     #[inline]
-    pub(crate) fn others(self) -> bool {
+    pub(super) fn others(self) -> bool {
         matches!(self, Self::Anyone) || context::alternatives()
     }
 }
@@ -51,7 +72,7 @@ impl<S, M, C, O, Request> Run<S, M, C, O, Request>
 where
     O: Order,
 {
-    pub(crate) fn new(
+    pub(super) fn new(
         list: Arc<List<S, M>>,
         order: O,
         policy: Policy<C>,
@@ -62,45 +83,44 @@ where
             list,
             order,
             policy,
-            at: 0,
             request: Some(request),
-            asked: Asked::now(),
-            ahead: Ahead::Nobody,
         }
     }
 
-    pub(crate) const fn policy(&self) -> &Policy<C> {
+    pub(super) const fn policy(&self) -> &Policy<C> {
         &self.policy
     }
 
-    fn candidate(&self) -> &Candidate<S, M> {
-        self.list.at(self.at)
+    fn candidate(&self, turn: &Turn) -> &Candidate<S, M> {
+        self.list.at(turn.place)
     }
 
-    /// Turns to the candidate at `place`, unless its gate refuses: then it is passed over.
-    pub(crate) fn turn_to(&mut self, place: usize, clock: &mut Clock) -> bool {
+    /// The turn of the candidate at `place`, unless its gate refuses: then it is passed over.
+    pub(super) fn turn(&mut self, place: usize, clock: &mut Clock) -> Option<Turn> {
         self.left &= !(1 << place);
-        self.at = place;
-        match clock.admits(self.candidate()) {
-            Ok(()) => {
-                self.asked = Asked::now();
-                true
-            }
+        let turn = Turn {
+            place,
+            asked: Asked::now(),
+            ahead: Ahead::Nobody,
+            paid: None,
+        };
+        match clock.admits(self.list.at(place)) {
+            Ok(()) => Some(turn),
             Err(fault) => {
-                self.pass_over(fault);
-                false
+                self.pass_over(&turn, fault);
+                None
             }
         }
     }
 
     /// The candidate could not be asked.
-    pub(crate) fn pass_over(&self, fault: Fault) {
-        passed_over(self.candidate().name(), fault);
+    pub(super) fn pass_over(&self, turn: &Turn, fault: Fault) {
+        passed_over(self.candidate(turn).name(), fault);
     }
 
-    /// Turns to the next candidate that steps in after a failure of this kind — none where nothing
-    /// but its turn is the reason — and hands out its service.
-    pub(crate) fn next(&mut self, after: Option<FaultKind>) -> Option<S>
+    /// The turn of the next candidate that steps in after a failure of this kind — none where
+    /// nothing but its turn is the reason — and its service.
+    pub(super) fn next(&mut self, after: Option<FaultKind>) -> Option<(Turn, S)>
     where
         S: Clone,
     {
@@ -114,15 +134,15 @@ where
         let mut clock = Clock::default();
         while let Some(place) = self.list.pick(&self.order, able) {
             able &= !(1 << place);
-            if self.turn_to(place, &mut clock) {
-                return Some(self.candidate().service.clone());
+            if let Some(turn) = self.turn(place, &mut clock) {
+                return Some((turn, self.list.at(place).service.clone()));
             }
         }
         None
     }
 
-    /// Who could be asked if the present candidate fails.
-    pub(crate) fn ahead(&self, clock: &mut Clock) -> Ahead {
+    /// Who could be asked if those whose turn it is fail.
+    pub(super) fn ahead(&self, clock: &mut Clock) -> Ahead {
         let mut ahead = Ahead::Nobody;
         let mut left = self.left;
         while let Some(place) = first(left) {
@@ -138,64 +158,80 @@ where
         ahead
     }
 
-    /// Who could be asked, found when the present candidate was called.
-    #[inline]
-    pub(crate) const fn was_ahead(&self) -> Ahead {
-        self.ahead
-    }
-
-    /// Calls the candidate turned to, by its service: with the request itself where nobody is left
-    /// to be asked after it, else with a clone.
-    pub(crate) fn call(&mut self, service: &mut S, ahead: Ahead, clock: &Clock) -> S::Future
+    /// Calls a candidate, by its service: with the request itself where nobody is left to be asked
+    /// after it, else with a clone.
+    pub(super) fn call(
+        &mut self,
+        turn: &mut Turn,
+        service: &mut S,
+        ahead: Ahead,
+        clock: &Clock,
+    ) -> S::Future
     where
         S: Service<M::Request>,
         M: MapRequest<Request>,
         Request: Clone,
     {
-        self.ahead = ahead;
+        turn.ahead = ahead;
         let request = match ahead {
             Ahead::Nobody => self.request.take(),
             Ahead::Specialists | Ahead::Anyone => self.request.clone(),
         };
         let request = request.expect("polled after completion");
         let _now = clock.0.map(context::enter_now);
-        service.call(self.candidate().map.map(request))
+        service.call(self.candidate(turn).map.map(request))
     }
 
-    /// The candidate did not answer at once.
-    #[inline]
-    pub(crate) fn pending(&mut self) {
-        self.asked.pending();
+    /// Gives a candidate's name to what was recorded since `mark`, while it alone was polled.
+    pub(super) fn name(&self, turn: &mut Turn, mark: Mark) {
+        turn.asked.own(mark, self.candidate(turn).name());
     }
 
-    /// What the candidate's result means: a failure that is the chain's to deal with, or none.
+    /// The fault, where the candidate's result is a failure.
     #[inline]
-    pub(crate) fn finished<Res, E>(&self, result: &Result<Res, E>) -> Option<Fault>
+    pub(super) fn finished<Res, E>(&self, turn: &Turn, result: &Result<Res, E>) -> Option<Fault>
     where
         C: Classify<Res, E>,
     {
         let fault = self.policy.fault(result);
         if let Some(fault) = fault {
-            self.asked.failed(self.candidate().name(), fault);
+            turn.asked.failed(self.candidate(turn).name(), fault);
         }
         if O::MEASURES {
-            let latency = self.candidate().profile().latency();
-            latency.note(Instant::now(), self.asked.took(), fault.is_some());
+            let latency = self.candidate(turn).profile().latency();
+            latency.note(Instant::now(), turn.asked.took(), fault.is_some());
         }
         fault
     }
 
+    /// The candidate was too slow: it is given up while it still runs.
+    pub(super) fn given_up(&self, turn: &Turn) {
+        if O::MEASURES {
+            let (now, took) = (Instant::now(), turn.asked.took());
+            let latency = self.candidate(turn).profile().latency();
+            // It would have taken longer still, so what is known may only grow by it.
+            if took > latency.at(now) {
+                latency.note(now, took, false);
+            }
+        }
+    }
+
     /// No candidate was left at all.
-    pub(crate) fn nobody<E: From<Exhausted>>(&self) -> E {
+    pub(super) fn nobody<E: From<Exhausted>>(&self) -> E {
         exhausted(NOT_READY.because("no candidate"), NoCandidate)
     }
 
+    /// Whether calls go on after a failure of this kind, if there is somebody to go on to.
+    pub(super) const fn goes_on(&self, kind: FaultKind) -> bool {
+        self.policy.on.contains(kind)
+    }
+
     /// The last result, where nobody is left to take over from it.
-    pub(crate) fn last<Res, E>(&self, fault: Fault, result: Result<Res, E>) -> Result<Res, E>
+    pub(super) fn last<Res, E>(&self, fault: Fault, result: Result<Res, E>) -> Result<Res, E>
     where
         E: From<Exhausted> + Into<BoxError>,
     {
-        if self.policy.on.contains(fault.kind()) {
+        if self.goes_on(fault.kind()) {
             result.map_err(|error| exhausted(fault, error))
         } else {
             result
@@ -206,7 +242,7 @@ where
 /// One reading of the clock for all the gates that are asked at one moment, and none where there
 /// is no gate.
 #[derive(Debug, Default)]
-pub(crate) struct Clock(Option<Instant>);
+pub(super) struct Clock(Option<Instant>);
 
 impl Clock {
     fn admits<S, M>(&mut self, candidate: &Candidate<S, M>) -> Result<(), Fault> {

@@ -4,6 +4,7 @@ mod carried;
 mod chain;
 mod change;
 mod fallback;
+mod hedge;
 mod hold;
 mod order;
 mod support;

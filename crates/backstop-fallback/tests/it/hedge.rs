@@ -1,0 +1,185 @@
+//! A second candidate that is started beside the first.
+
+use std::{sync::Arc, time::Duration};
+
+use backstop_core::{Budget, Exhausted, context};
+use backstop_fallback::{Candidate, Chain, order::Fastest};
+use tokio::time::Instant;
+use tokio_test::{assert_pending, assert_ready, task};
+use tower::ServiceExt;
+
+use crate::support::{Door, Replica, by_text, three};
+
+const AFTER: Duration = Duration::from_millis(100);
+
+#[tokio::test(start_paused = true)]
+async fn starts_no_other_where_the_first_answers_in_time() {
+    let (a, b) = (Replica::up().taking(99), Replica::up());
+    three(&a, &b, &b).hedge(AFTER).oneshot(1).await.unwrap();
+    assert_eq!((a.calls(), b.calls()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn starts_the_next_beside_the_first_and_drops_the_loser() {
+    let start = Instant::now();
+    let (a, b, c) = (Replica::slow(), Replica::up().taking(50), Replica::up());
+    three(&a, &b, &c).hedge(AFTER).oneshot(1).await.unwrap();
+    assert_eq!(start.elapsed(), Duration::from_millis(150));
+    assert_eq!((a.dropped(), b.calls(), c.calls()), (1, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_can_still_win() {
+    let (a, b, c) = (Replica::up().taking(120), Replica::slow(), Replica::up());
+    three(&a, &b, &c).hedge(AFTER).oneshot(1).await.unwrap();
+    assert_eq!((a.dropped(), b.dropped(), c.calls()), (0, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn has_no_more_than_two_in_flight() {
+    let (a, b, c) = (Replica::slow(), Replica::slow(), Replica::up());
+    let mut call = task::spawn(three(&a, &b, &c).hedge(AFTER).oneshot(1));
+    assert_pending!(call.poll());
+    for _ in 0..10 {
+        tokio::time::advance(AFTER).await;
+        assert_pending!(call.poll());
+    }
+    assert_eq!((a.calls(), b.calls(), c.calls()), (1, 1, 0));
+
+    // One of them fails: the next is started at once.
+    a.release("down");
+    assert!(call.is_woken());
+    assert_ready!(call.poll()).unwrap();
+    assert_eq!((b.dropped(), c.calls()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quick_failure_starts_the_next_at_once() {
+    let start = Instant::now();
+    let (a, b, c) = (Replica::down().taking(10), Replica::slow(), Replica::up());
+    three(&a, &b, &c).hedge(AFTER).oneshot(1).await.unwrap();
+    // The second had its own time before the third was started beside it.
+    assert_eq!(start.elapsed(), Duration::from_millis(110));
+    assert_eq!((b.dropped(), c.calls()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_of_one_does_not_end_the_call_while_the_other_is_in_flight() {
+    let (a, b) = (Replica::up().taking(300), Replica::down());
+    let chain = Chain::new([Candidate::new("a", a), Candidate::new("b", b)]).unwrap();
+    let (reply, trail) = context::traced(chain.hedge(AFTER).oneshot(1)).await;
+    assert_eq!(reply.unwrap(), "up");
+    assert_eq!(trail.to_string(), "b unavailable after 0 ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_the_callers_doing_ends_the_call_and_drops_the_other() {
+    let (a, b) = (Replica::slow(), Replica::failing("invalid"));
+    let chain = three(&a, &b, &b).classify(by_text());
+    let error = chain.hedge(AFTER).oneshot(1).await.unwrap_err();
+    assert_eq!(error.to_string(), "invalid");
+    assert_eq!((a.dropped(), b.calls()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_all_that_failed_each_under_its_name() {
+    let (a, b, c) = (
+        Replica::down().taking(150),
+        Replica::down().taking(20),
+        Replica::down().taking(500),
+    );
+    let error = three(&a, &b, &c).hedge(AFTER).oneshot(1).await.unwrap_err();
+    assert!(error.is::<Exhausted>());
+    assert_eq!(
+        error.to_string(),
+        "all 3 candidates failed: b unavailable after 20 ms; a unavailable after 150 ms; \
+         c unavailable after 500 ms"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn starts_nobody_whose_gate_refuses() {
+    let (a, b) = (Replica::up().taking(300), Replica::up());
+    let chain = Chain::new([
+        Candidate::new("a", a.clone()),
+        Candidate::new("b", b.clone()).gate(Arc::new(Door::shut())),
+    ]);
+    chain.unwrap().hedge(AFTER).oneshot(1).await.unwrap();
+    assert_eq!((a.calls(), b.calls()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn starts_as_many_as_the_budget_allows() {
+    let budget = Budget::ratio(0.1).unwrap().initial(1);
+    let (a, b) = (Replica::up().taking(300), Replica::slow());
+    let chain = three(&a, &b, &b).hedge(AFTER).budget(budget.clone());
+    for _ in 0..3 {
+        chain.clone().oneshot(1).await.unwrap();
+    }
+    assert_eq!((a.calls(), b.calls()), (3, 1));
+    assert_eq!(budget.balance(), 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pays_nothing_where_there_is_nobody_to_start_and_gets_back_what_won() {
+    let budget = Budget::tokens(28.try_into().unwrap());
+    let a = Replica::up().taking(300);
+    let alone = Chain::new([Candidate::new("a", a.clone())]).unwrap();
+    alone
+        .hedge(AFTER)
+        .budget(budget.clone())
+        .oneshot(1)
+        .await
+        .unwrap();
+    assert_eq!(budget.balance(), 28.0);
+
+    let quick = Replica::up();
+    let chain = three(&a, &quick, &quick)
+        .hedge(AFTER)
+        .budget(budget.clone());
+    chain.oneshot(1).await.unwrap();
+    assert_eq!(budget.balance(), 28.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_the_one_in_flight_against_the_bound_on_attempts() {
+    let (a, b) = (Replica::up().taking(300), Replica::up());
+    let bound = |n: u32| {
+        three(&a, &b, &b)
+            .max_attempts(n.try_into().unwrap())
+            .hedge(AFTER)
+    };
+    bound(1).oneshot(1).await.unwrap();
+    assert_eq!(b.calls(), 0);
+    bound(2).oneshot(1).await.unwrap();
+    assert_eq!(b.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loser_is_known_to_be_slower_than_it_was_given_time_for() {
+    let (a, b) = (Replica::slow(), Replica::up().taking(50));
+    let chain = three(&a, &b, &b).order(Fastest).hedge(AFTER);
+    chain.clone().oneshot(1).await.unwrap();
+    let (loser, _) = &chain.handle().candidates()[0];
+    let latency = loser.profile().latency().at(Instant::now());
+    assert_eq!(latency, Duration::from_millis(150));
+}
+
+#[tokio::test(start_paused = true)]
+async fn drops_both_with_the_call() {
+    let (a, b) = (Replica::slow(), Replica::slow());
+    let mut call = task::spawn(three(&a, &b, &b).hedge(AFTER).oneshot(1));
+    assert_pending!(call.poll());
+    tokio::time::advance(AFTER).await;
+    assert_pending!(call.poll());
+    drop(call);
+    assert_eq!((a.dropped(), b.dropped()), (1, 1));
+    assert!(context::trail().is_empty() && !context::alternatives());
+}
+
+#[tokio::test]
+async fn fails_where_there_is_nobody() {
+    let chain: Chain<Replica> = Chain::new([]).unwrap();
+    let error = chain.hedge(AFTER).oneshot(1).await.unwrap_err();
+    assert!(error.is::<Exhausted>());
+}
