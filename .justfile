@@ -18,3 +18,16 @@ doc:
 # Licences, sources and duplicate versions (needs cargo-deny).
 deny:
     cargo deny check bans licenses sources
+
+# The layers beside their peers: time, instructions, allocations, sizes.
+cost:
+    cargo run --profile bench -p backstop-peers
+
+# Permits, windows and budgets under every interleaving of threads.
+loom:
+    RUSTFLAGS="--cfg loom" cargo test --release -p backstop-core --test loom
+    RUSTFLAGS="--cfg loom" cargo test --release -p backstop-circuit-breaker --test loom
+
+# Whether the tests notice a changed line in the heart of the layers (needs cargo-mutants).
+mutants:
+    cargo mutants -p backstop-circuit-breaker -p backstop-retry -p backstop-core --file '*/state.rs' --file '*/window.rs' --file '*/budget.rs' --file '*/backoff.rs'
