@@ -6,22 +6,13 @@ mod handle;
 mod hedge;
 mod list;
 mod run;
+mod service;
 mod state;
 
-use std::{
-    fmt,
-    num::NonZeroU32,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, Cache};
-use backstop_core::{
-    BoxError, Classify, ErrorsAreTransient, Exhausted, Fault, FaultKinds,
-    context::{self, Scope},
-};
-use tower_service::Service;
+use backstop_core::{ErrorsAreTransient, FaultKinds};
 
 pub use self::{
     candidate::{Candidate, Profile},
@@ -29,16 +20,8 @@ pub use self::{
     handle::Handle,
     hedge::{Hedged, HedgedFuture},
 };
-use self::{
-    list::List,
-    run::{Clock, Run},
-    state::State,
-};
-use crate::{
-    InvalidChain, MapRequest, Same, UnknownCandidate,
-    order::{Order, Priority},
-    policy::{NOT_READY, Policy},
-};
+use self::{list::List, service::First};
+use crate::{InvalidChain, Same, UnknownCandidate, order::Priority, policy::Policy};
 
 /// Asks one candidate after the other until one answers: a service over a list of services of one
 /// type.
@@ -79,16 +62,6 @@ pub struct Chain<S, M = Same, C = ErrorsAreTransient, O = Priority> {
 
 /// The list that all clones of a chain, and its handles, have in common.
 type Shared<S, M> = Arc<ArcSwap<List<S, M>>>;
-
-/// The candidate that the next call asks first.
-struct First<S, M> {
-    /// Where it was picked from: another list makes another pick.
-    list: Arc<List<S, M>>,
-    place: usize,
-    service: S,
-    /// Whether it can take the next call, from when it is asked until that call.
-    standing: Option<Result<(), Fault>>,
-}
 
 impl<S, M> Chain<S, M> {
     /// How many candidates a chain can hold.
@@ -220,118 +193,5 @@ impl<S, M, C, O: fmt::Debug> fmt::Debug for Chain<S, M, C, O> {
             .field("candidates", &self.handle)
             .field("order", &self.order)
             .finish_non_exhaustive()
-    }
-}
-
-impl<S, M, C, O, Request> Service<Request> for Chain<S, M, C, O>
-where
-    S: Service<M::Request> + Clone,
-    S::Error: From<Exhausted> + Into<BoxError>,
-    M: MapRequest<Request>,
-    C: Classify<S::Response, S::Error> + Clone,
-    O: Order + Clone,
-    Request: Clone,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = ChainFuture<S, S::Future, M, C, O, Request>;
-
-    /// Ready either way: a first candidate that is not is passed over by the next call.
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        let list = self.list.load();
-        let known = self.first.take();
-        let known = known.filter(|first| Arc::ptr_eq(&first.list, list));
-        let place = match &known {
-            // Asked again before the call: about the same candidate.
-            Some(first) if first.standing.is_some() => Some(first.place),
-            _ => {
-                let able = |candidate: &Candidate<S, M>| candidate.steps_in(None, self.policy.on);
-                list.pick(&self.order, list.places(list.enabled(), able))
-            }
-        };
-        let Some(place) = place else {
-            return Poll::Ready(Ok(()));
-        };
-        let mut service = match known {
-            Some(first) if first.place == place => first.service,
-            _ => list.at(place).service().clone(),
-        };
-        let standing = match service.poll_ready(cx) {
-            Poll::Ready(Ok(())) => Ok(()),
-            Poll::Ready(Err(error)) => Err(self.policy.not_ready::<S::Response, _>(&error)),
-            Poll::Pending => Err(NOT_READY),
-        };
-        self.first = Some(First {
-            list: list.clone(),
-            place,
-            service,
-            standing: Some(standing),
-        });
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        let (state, run, scope) = self.begin(request);
-        ChainFuture { state, run, scope }
-    }
-}
-
-impl<S, M, C: Clone, O: Order + Clone> Chain<S, M, C, O> {
-    /// Begins a call: with the candidate that was asked whether it is ready, where that is still
-    /// the one to begin with.
-    fn begin<Request>(
-        &mut self,
-        request: Request,
-    ) -> (State<S, S::Future>, Run<S, M, C, O, Request>, Scope)
-    where
-        S: Service<M::Request> + Clone,
-        M: MapRequest<Request>,
-        Request: Clone,
-    {
-        let list = self.list.load().clone();
-        let first = self.first.as_mut();
-        let first = first.filter(|first| Arc::ptr_eq(&first.list, &list));
-        let mut scope = Scope::open();
-        let mut run = Run::new(list, self.order.clone(), self.policy.clone(), request);
-        let state = {
-            let _trail = scope.enter();
-            let _bound = self.policy.enter_bound();
-            first.map_or(State::Seeking, |first| first.call(&mut run))
-        };
-        (state, run, scope)
-    }
-}
-
-impl<S, M> First<S, M> {
-    fn call<C, O, Request>(&mut self, run: &mut Run<S, M, C, O, Request>) -> State<S, S::Future>
-    where
-        S: Service<M::Request> + Clone,
-        M: MapRequest<Request>,
-        O: Order,
-        Request: Clone,
-    {
-        let mut clock = Clock::default();
-        let Some(standing) = self.standing.take() else {
-            return State::Seeking;
-        };
-        let Some(mut turn) = run.turn(self.place, &mut clock) else {
-            return State::Seeking;
-        };
-        let ahead = run.ahead(&mut clock);
-        match standing {
-            Ok(()) => {
-                let _alternatives = context::enter_alternatives(ahead.others());
-                let mark = context::mark();
-                let response = run.call(&mut turn, &mut self.service, ahead, &clock);
-                run.name(&mut turn, mark);
-                State::called(turn, response)
-            }
-            Err(fault) if ahead.others() => {
-                run.pass_over(&turn, fault);
-                State::Seeking
-            }
-            // The first is the last, so it is waited for.
-            Err(_) => State::waiting((turn, self.service.clone())),
-        }
     }
 }
