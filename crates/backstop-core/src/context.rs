@@ -12,14 +12,18 @@
 //! What can be read: [`deadline`], [`alternatives`], [`attempt`], [`may_attempt`], [`now`],
 //! [`fault`]; and the trail, by [`traced`] from outside and by [`record`] from inside.
 
+mod due;
+
 use std::{cell::Cell, marker::PhantomData, mem::ManuallyDrop, thread::LocalKey};
 
 use tokio::time::Instant;
 
 use crate::{Attempt, Deadline, Fault, Name, Trail};
 
+use self::due::DEADLINE;
+pub use self::due::{Due, InTime, deadline, enter_deadline};
+
 thread_local! {
-    static DEADLINE: Cell<Option<Deadline>> = const { Cell::new(None) };
     static ALTERNATIVES: Cell<bool> = const { Cell::new(false) };
     static ATTEMPT: Cell<u32> = const { Cell::new(0) };
     static BOUND: Cell<u32> = const { Cell::new(0) };
@@ -60,24 +64,6 @@ impl<T: Copy> Drop for Entered<T> {
     fn drop(&mut self) {
         self.slot.set(self.was);
     }
-}
-
-/// The instant by which the current call must be over, where a layer further out set one.
-#[inline]
-#[must_use]
-pub fn deadline() -> Option<Deadline> {
-    DEADLINE.get()
-}
-
-/// Sets the deadline of what is called while the guard lives. A later deadline than one already
-/// set changes nothing: what is further in may only tighten it.
-#[inline]
-pub fn enter_deadline(deadline: Deadline) -> Entered<Option<Deadline>> {
-    let earliest = match DEADLINE.get() {
-        Some(outer) if outer < deadline => outer,
-        _ => deadline,
-    };
-    Entered::new(&DEADLINE, Some(earliest))
 }
 
 /// Whether another candidate is ready to be asked if this one fails: then it is better to fail
@@ -175,7 +161,8 @@ pub fn leave_fault(fault: Fault) {
 /// from an error calls this; so should a service of your own that does.
 #[inline]
 pub fn clear_fault() {
-    FAULT.set(None);
+    // Not `FAULT.set`: in a slot that is not yet in use it would take a detour.
+    FAULT.with(|fault| fault.set(None));
 }
 
 /// Adds an attempt to the open trail. Where none is open it does nothing.

@@ -5,19 +5,19 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use backstop_core::{Deadline, Elapsed, Fault, FaultKind, Limit, Tail, context};
+use backstop_core::{Deadline, Elapsed, Fault, FaultKind, Tail, context};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::{Pace, pace::Items};
+use crate::{Pace, Paced, cut::Cut};
 
 pin_project! {
     /// The future of [`Timeout`](crate::Timeout).
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<F, T> {
+    pub struct ResponseFuture<F, T: Paced> {
         #[pin]
-        state: State<F>,
+        state: State<F, T::Items>,
         tail: T,
     }
 }
@@ -25,7 +25,7 @@ pin_project! {
 pin_project! {
     #[derive(Debug)]
     #[project = StateProj]
-    enum State<F> {
+    enum State<F, I> {
         /// The service has been called.
         Called {
             #[pin]
@@ -35,8 +35,8 @@ pin_project! {
             #[pin]
             timer: Option<Sleep>,
             scope: context::Scope,
-            cut: Option<(Deadline, Limit)>,
-            items: Items,
+            cut: Option<Cut>,
+            items: I,
         },
         /// A limit ran out before the service could be called.
         Refused { error: Option<Elapsed> },
@@ -45,13 +45,13 @@ pin_project! {
     }
 }
 
-impl<F, T> ResponseFuture<F, T> {
+impl<F, T: Paced> ResponseFuture<F, T> {
     #[inline]
     pub(crate) const fn new(
         response: F,
         scope: context::Scope,
-        cut: Option<(Deadline, Limit)>,
-        items: Items,
+        cut: Option<Cut>,
+        items: T::Items,
         tail: T,
     ) -> Self {
         Self {
@@ -78,10 +78,11 @@ impl<F, T, Res, E> Future for ResponseFuture<F, T>
 where
     F: Future<Output = Result<Res, E>>,
     E: From<Elapsed>,
-    T: Tail<Res, Pace>,
+    T: Paced + Tail<Res, Pace>,
 {
     type Output = Result<T::Response, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let (elapsed, deadline) = match this.state.as_mut().project() {
@@ -94,28 +95,35 @@ where
             } => {
                 let _trail = scope.enter();
                 let polled = {
-                    let _deadline = cut.map(|(deadline, _)| context::enter_deadline(deadline));
+                    let _time = cut.as_mut().map(|cut| cut.due.enter());
                     response.poll(cx)
                 };
                 // The response first: one that is ready at the limit wins.
                 let error = match polled {
                     Poll::Ready(Ok(response)) => {
-                        return Poll::Ready(Ok(this.tail.attach(response, Pace::new(*items))));
+                        return Poll::Ready(Ok(this.tail.attach(response, T::pace(*items))));
                     }
                     Poll::Ready(Err(error)) => Some(error),
                     Poll::Pending => None,
                 };
-                let Some((deadline, limit)) = *cut else {
+                let Some(Cut { due, limit }) = cut else {
                     return error.map_or(Poll::Pending, |error| Poll::Ready(Err(error)));
                 };
-                match error {
-                    Some(error) if !time_is_up(deadline) => return Poll::Ready(Err(error)),
-                    Some(_) => {}
-                    None => ready!(poll_timer(timer, deadline.instant(), cx)),
-                }
-                let after = Instant::now().saturating_duration_since(items.start);
+                let deadline = match error {
+                    Some(error) => match due.deadline() {
+                        Some(deadline) if time_is_up(deadline) => deadline,
+                        _ => return Poll::Ready(Err(error)),
+                    },
+                    None => {
+                        let deadline = due.place();
+                        ready!(poll_timer(timer, deadline.instant(), cx));
+                        deadline
+                    }
+                };
+                let late = Instant::now().saturating_duration_since(deadline.instant());
+                let after = due.limit().saturating_add(late);
                 (
-                    Elapsed::new(limit, after).with_trail(context::trail()),
+                    Elapsed::new(*limit, after).with_trail(context::trail()),
                     Some(deadline),
                 )
             }

@@ -7,6 +7,7 @@
 
 pub mod future;
 
+mod cut;
 mod layer;
 mod limits;
 mod pace;
@@ -20,6 +21,6 @@ pub use self::limits::FromHttp;
 pub use self::{
     layer::TimeoutLayer,
     limits::{Limits, LimitsFn, LimitsFor},
-    pace::Pace,
+    pace::{Items, Pace, Paced},
     service::Timeout,
 };

@@ -1,13 +1,17 @@
 //! The clock that runs while someone waits for the next item of a response's tail.
 
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use backstop_core::{Completes, Deadline, Elapsed, End, Limit, Watch, context};
+use backstop_core::{
+    AtOnce, Completes, Deadline, Elapsed, End, Limit, UntilEnd, Watch,
+    context::{self, Due},
+};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -40,30 +44,67 @@ enum Wait {
 }
 
 /// What limits the items of a tail.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Items {
-    /// When the call began.
-    pub(crate) start: Instant,
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Items {
     first: Option<Duration>,
     idle: Option<Duration>,
-    total: Option<Deadline>,
+    /// When the call began, and when it must be over.
+    total: Option<(Instant, Deadline)>,
 }
 
-impl Items {
+/// How a strategy for tails is paced: what the future keeps for it until the response is there.
+///
+/// A response without a tail needs nothing to be kept, and no reading of the clock.
+pub trait Paced: Clone {
+    /// What is kept.
+    type Items: Copy + fmt::Debug;
+
+    /// What to keep of the limits of a request, of which one is `due` first.
+    fn items(limits: &Limits, due: Option<&mut Due>) -> Self::Items;
+
+    /// The watch on the tail.
+    fn pace(items: Self::Items) -> Pace;
+}
+
+impl Paced for AtOnce {
+    type Items = ();
+
     #[inline]
-    pub(crate) const fn new(limits: Limits, total: Option<Deadline>, start: Instant) -> Self {
-        Self {
-            start,
+    fn items(_: &Limits, _: Option<&mut Due>) {}
+
+    #[inline]
+    fn pace((): ()) -> Pace {
+        Pace::new(Items::default())
+    }
+}
+
+impl Paced for UntilEnd {
+    type Items = Items;
+
+    fn items(limits: &Limits, due: Option<&mut Due>) -> Items {
+        let now = context::now();
+        let total = limits.total.map(|total| Deadline::after(now, total));
+        let outer = [limits.deadline, context::deadline()];
+        let total = outer.into_iter().flatten().chain(total).min();
+        // The wait for the response and its tail are one call, on one clock.
+        if let Some(due) = due {
+            due.place();
+        }
+        Items {
             first: limits.first_item,
             idle: limits.idle,
-            total,
+            total: total.map(|total| (now, total)),
         }
+    }
+
+    fn pace(items: Items) -> Pace {
+        Pace::new(items)
     }
 }
 
 impl Pace {
     #[inline]
-    pub(crate) const fn new(items: Items) -> Self {
+    const fn new(items: Items) -> Self {
         Self {
             timer: None,
             items,
@@ -95,14 +136,11 @@ impl<E: From<Elapsed>> Watch<E> for Pace {
                 let item = item.map(|item| Deadline::after(now, item));
                 let (since, deadline, limit) = match (item, this.items.total) {
                     (None, None) => return Poll::Pending,
-                    (Some(item), total) if total.is_none_or(|total| item < total) => {
+                    (Some(item), total) if total.is_none_or(|(_, total)| item < total) => {
                         (now, item, limit)
                     }
-                    (_, total) => (
-                        this.items.start,
-                        total.unwrap_or(Deadline::at(now)),
-                        Limit::Total,
-                    ),
+                    (_, Some((start, total))) => (start, total, Limit::Total),
+                    (Some(item), None) => (now, item, limit),
                 };
                 let until = deadline.instant();
                 match this.timer.as_mut().as_pin_mut() {
@@ -133,7 +171,10 @@ impl<E: From<Elapsed>> Watch<E> for Pace {
     }
 
     fn around<R>(self: Pin<&mut Self>, poll: impl FnOnce() -> R) -> R {
-        let _deadline = self.items.total.map(context::enter_deadline);
+        let _deadline = self
+            .items
+            .total
+            .map(|(_, total)| context::enter_deadline(total));
         poll()
     }
 

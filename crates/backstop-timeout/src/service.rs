@@ -3,10 +3,12 @@ use std::{
     time::Duration,
 };
 
-use backstop_core::{Deadline, Elapsed, Limit, Tail, context};
+use backstop_core::{Elapsed, Limit, Tail, context::Scope};
 use tower_service::Service;
 
-use crate::{Limits, LimitsFor, Pace, future::ResponseFuture, pace::Items, readiness::Readiness};
+use crate::{
+    Limits, LimitsFor, Pace, Paced, cut::Cut, future::ResponseFuture, readiness::Readiness,
+};
 
 /// Fails a call that takes longer than its limits: the service of
 /// [`TimeoutLayer`](crate::TimeoutLayer).
@@ -71,13 +73,14 @@ impl<S, T, R, Request> Service<Request> for Timeout<S, T, R>
 where
     S: Service<Request>,
     S::Error: From<Elapsed>,
-    T: Tail<S::Response, Pace> + Clone,
+    T: Paced + Tail<S::Response, Pace>,
     R: LimitsFor<Request>,
 {
     type Response = T::Response;
     type Error = S::Error;
     type Future = ResponseFuture<S::Future, T>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         match self.inner.poll_ready(cx) {
             Poll::Ready(result) => {
@@ -91,6 +94,7 @@ where
         }
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         let waited = match self.waiting.take() {
             Ok(waited) => waited,
@@ -105,32 +109,22 @@ where
             }
         };
 
-        let limits = self.per_request.limits_for(&request, self.limits);
-        let now = context::now();
-        let total = limits
-            .total
-            .map(|total| Deadline::after(now, total.saturating_sub(waited)));
-        let total = earlier(earlier(total, limits.deadline), context::deadline());
-        let response = limits.response.map(|limit| Deadline::after(now, limit));
-        let cut = match (response, total) {
-            (Some(response), total) if total.is_none_or(|total| response < total) => {
-                Some((response, Limit::Response))
-            }
-            (_, Some(total)) => Some((total, Limit::Total)),
-            (_, None) => None,
-        };
-        if let Some((_, limit)) = cut.filter(|(deadline, _)| deadline.has_passed(now)) {
+        let mut limits = self.per_request.limits_for(&request, self.limits);
+        if !waited.is_zero() {
+            limits.total = limits.total.map(|total| total.saturating_sub(waited));
+        }
+        let mut cut = Cut::first(&limits);
+        if let Some(Cut { limit, .. }) = cut.filter(|cut| cut.due.limit().is_zero()) {
             return ResponseFuture::refused(Elapsed::new(limit, waited), self.tail.clone());
         }
+        let items = T::items(&limits, cut.as_mut().map(|cut| &mut cut.due));
 
-        let mut scope = context::Scope::open();
+        let mut scope = Scope::open();
         let response = {
             let _trail = scope.enter();
-            let _deadline = cut.map(|(deadline, _)| context::enter_deadline(deadline));
-            let _now = context::enter_now(now);
+            let _time = cut.as_mut().map(|cut| cut.due.enter());
             self.inner.call(request)
         };
-        let items = Items::new(limits, total, now);
         ResponseFuture::new(response, scope, cut, items, self.tail.clone())
     }
 }
