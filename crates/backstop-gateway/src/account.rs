@@ -12,11 +12,12 @@ use std::{
 use backstop_core::{Fault, Name, ServedBy, Trail};
 use backstop_llm::{Chunk, Completion, Dialect, Error, Event, Usage};
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{Span, info};
 
 use crate::{
     callers::{Admitted, Caller},
     gateway::Shared,
+    trace,
 };
 
 /// How a call ended.
@@ -59,6 +60,7 @@ pub(crate) struct Call {
     pub(crate) trail: Trail,
     pub(crate) usage: Option<Usage>,
     pub(crate) outcome: Outcome,
+    pub(crate) span: Span,
 }
 
 impl Call {
@@ -66,6 +68,31 @@ impl Call {
         match &self.caller {
             Some(caller) => caller.name.to_string(),
             None => String::new(),
+        }
+    }
+
+    /// Notes on the span how the call ended.
+    fn close_span(&self) {
+        if self.span.is_disabled() {
+            return;
+        }
+        if let Some(usage) = &self.usage {
+            trace::usage(&self.span, usage);
+        }
+        if let Some(status) = self.status {
+            self.span.record("http.response.status_code", status);
+        }
+        if let Some(served) = &self.served {
+            self.span
+                .record("backstop.served_by", tracing::field::display(served));
+        }
+        if let (true, Some(first)) = (self.streamed, self.answered) {
+            let first = first.as_secs_f64();
+            self.span
+                .record("gen_ai.response.time_to_first_chunk", first);
+        }
+        if !matches!(self.outcome, Outcome::Completed) {
+            self.span.record("error.type", self.outcome.label());
         }
     }
 
@@ -188,6 +215,7 @@ impl Drop for Account {
         if let (Some(caller), Some(usage)) = (&call.caller, &call.usage) {
             caller.used(usage.total());
         }
+        call.close_span();
         self.shared.metrics.call(call);
         self.shared.stats.call(call);
         let usage = call.usage.unwrap_or_default();

@@ -32,6 +32,8 @@ pub(crate) struct Change {
     from: &'static str,
     to: &'static str,
     cause: &'static str,
+    /// How long it was to stay open, where it opened.
+    wait_ms: Option<u64>,
 }
 
 impl History {
@@ -49,6 +51,7 @@ impl History {
                 from: change.from.label(),
                 to: change.to.label(),
                 cause: change.cause.as_str(),
+                wait_ms: change.wait.map(|wait| wait.as_millis() as u64),
             })
             .collect()
     }

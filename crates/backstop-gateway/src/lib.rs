@@ -23,5 +23,6 @@ mod request_id;
 mod routing;
 mod stack;
 mod stats;
+mod trace;
 
 pub use self::gateway::Gateway;

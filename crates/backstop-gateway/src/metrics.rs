@@ -118,7 +118,7 @@ impl Metrics {
             }
             attempts(&call.trail);
             if let Some(served) = &call.served {
-                served_by(call, &served.name);
+                served_by(call, served.continued_by.last().unwrap_or(&served.name));
             }
         });
     }

@@ -103,12 +103,13 @@ impl Stats {
             inner.failed(minute, now, call, attempt);
         }
         let Some(served) = &call.served else { return };
+        let last = served.continued_by.last().unwrap_or(&served.name);
         if let Outcome::Failed(fault) = call.outcome {
-            let broken = Attempt::new(1, fault).on(served.name.clone());
+            let broken = Attempt::new(1, fault).on(last.clone());
             inner.failed(minute, now, call, &broken);
             return;
         }
-        let Some(candidate) = inner.candidate(&served.name) else {
+        let Some(candidate) = inner.candidate(last) else {
             return;
         };
         candidate.minute(minute).served += 1;

@@ -6,6 +6,7 @@
 mod access;
 mod change;
 mod explain;
+mod page;
 mod status;
 
 use axum::{
@@ -31,7 +32,7 @@ pub(crate) fn router(gateway: &Gateway) -> Router<Gateway> {
 /// The operator's routes, for whoever reaches them.
 pub(crate) fn open_router() -> Router<Gateway> {
     Router::new()
-        .route("/", get(status::page))
+        .route("/", get(page::page))
         .route("/status.json", get(status::json))
         .route("/metrics", get(metrics))
         .route(

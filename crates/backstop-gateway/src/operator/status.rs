@@ -7,7 +7,6 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::Explanation;
 use crate::{
     gateway::Gateway,
     history::Change,
@@ -79,13 +78,4 @@ impl Status {
 /// `/status.json`
 pub(super) async fn json(State(gateway): State<Gateway>) -> Response {
     Json(Status::new(&gateway)).into_response()
-}
-
-/// `/`: the chains, as a person reads them.
-pub(super) async fn page(State(gateway): State<Gateway>) -> String {
-    let running = gateway.running();
-    let models = running.models.values();
-    models
-        .map(|stack| Explanation::new(stack, None).to_string())
-        .collect()
 }

@@ -7,6 +7,7 @@ use backstop_core::{Name, context};
 use backstop_llm::{Error, dialect::Front};
 use http::{Request, Response, header};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::{answer, body, refusal};
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
     gateway::{Gateway, Running},
     request_id,
     routing::Wishes,
+    trace,
 };
 
 /// Answers one request in the language that it came in.
@@ -76,6 +78,7 @@ async fn answered(
             trail: Default::default(),
             usage: None,
             outcome: Outcome::Left,
+            span: trace::call(&request, &model.name, id, traceparent(&head.headers)),
         },
         gateway.shared.clone(),
         admitted,
@@ -89,7 +92,8 @@ async fn answered(
         let others = |name: &str| running.models.get(name).filter(|_| allowed(name));
         model.call_as_wished(request.clone(), &wishes, others).await
     };
-    let (result, trail) = context::traced(call).await;
+    let span = account.call_mut().span.clone();
+    let (result, trail) = context::traced(call.instrument(span)).await;
     let back = Instant::now();
     account.call_mut().trail = trail;
     let mut response = match result {
@@ -122,6 +126,11 @@ pub(super) fn caller(
             Err(refusal::unauthorized(presented))
         }
     }
+}
+
+/// The caller's place in a trace of its own, if it is in one.
+fn traceparent(headers: &http::HeaderMap) -> Option<&str> {
+    headers.get("traceparent")?.to_str().ok()
 }
 
 fn admit(caller: &Caller) -> Result<Admitted, Error> {

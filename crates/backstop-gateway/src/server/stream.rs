@@ -100,6 +100,9 @@ impl http_body::Body for StreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = &mut *self;
+        // An attempt that goes on with the answer belongs to the call.
+        let span = this.account.call_mut().span.clone();
+        let _entered = span.enter();
         let filled = this.poll_fill(cx);
         if this.out.is_empty() {
             if filled.is_ready() {

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     config::{self, Model, Target, Timeouts},
     routing::Wishes,
+    trace::Traced,
 };
 
 /// A candidate with its layers. Candidates of one chain must be of one type, so it is boxed.
@@ -67,9 +68,10 @@ impl Entry {
                 innermost: None,
             });
         };
-        let mut innermost = providers
+        let (described, known) = providers
             .get(provider, model.timeout.connect)
-            .ok_or_else(|| format!("{provider} is no provider"))?
+            .ok_or_else(|| format!("{provider} is no provider"))?;
+        let mut innermost = known
             .model(asked)
             .named(name.clone())
             .abilities(*abilities)
@@ -98,7 +100,11 @@ impl Entry {
                         attempt_for(request, limits, &timeouts)
                     }),
             )
-            .service(innermost.clone());
+            .service(Traced::new(
+                innermost.clone(),
+                described.dialect,
+                &described.base_url,
+            ));
         Ok(Self {
             name,
             provider: Some(provider.clone()),

@@ -34,6 +34,7 @@ pub(crate) struct Circuit {
 /// A circuit, to be shown.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct CircuitView {
+    name: String,
     state: &'static str,
     /// When a call may be let through again, where it is not now.
     retry_after_ms: Option<u64>,
@@ -135,8 +136,8 @@ impl Circuit {
         let fault = self.breaker.admits(Instant::now()).err()?;
         let reason = fault.reason().unwrap_or("refused");
         Some(match fault.retry_after() {
-            Some(wait) => format!("circuit {reason}, retry in {:.1} s", wait.as_secs_f64()),
-            None => format!("circuit {reason}"),
+            Some(wait) => format!("{reason}, retry in {:.1} s", wait.as_secs_f64()),
+            None => reason.to_owned(),
         })
     }
 
@@ -144,6 +145,7 @@ impl Circuit {
     pub(crate) fn view(&self) -> CircuitView {
         let fault = self.breaker.admits(Instant::now()).err();
         CircuitView {
+            name: self.breaker.name().to_string(),
             state: self.breaker.state().label(),
             retry_after_ms: fault
                 .and_then(|fault| fault.retry_after())

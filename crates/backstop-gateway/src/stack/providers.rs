@@ -42,10 +42,13 @@ impl Providers {
         Ok(Self { known })
     }
 
-    /// The provider of this name.
-    pub(super) fn get(&self, name: &Name, connect: Duration) -> Option<&Provider> {
-        let (_, provider) = self.known.get(&(name.clone(), connect))?;
-        Some(provider)
+    /// The provider of this name, and how the config describes it.
+    pub(super) fn get(
+        &self,
+        name: &Name,
+        connect: Duration,
+    ) -> Option<&(config::Provider, Provider)> {
+        self.known.get(&(name.clone(), connect))
     }
 }
 

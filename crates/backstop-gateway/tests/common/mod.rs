@@ -31,7 +31,12 @@ impl Running {
     /// Starts what this config describes, on a free port.
     pub async fn start(toml: &str) -> Self {
         let config = Config::parse("test.toml", toml, &|_| Some("sk-secret-key".to_owned()));
-        let gateway = Gateway::new(config.expect("the config is right")).expect("can be made");
+        Self::of(config.expect("the config is right")).await
+    }
+
+    /// Starts what this config says, on a free port.
+    pub async fn of(config: Config) -> Self {
+        let gateway = Gateway::new(config).expect("can be made");
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a port is free");

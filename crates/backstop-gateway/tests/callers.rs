@@ -1,0 +1,124 @@
+//! Who may call, for what, and how much.
+
+mod common;
+
+use backstop_gateway::callers::Hash;
+use backstop_simulator::{Fault, Reply};
+use common::{Answer, Setup, hello};
+use reqwest::RequestBuilder;
+
+async fn setup(limits: &str) -> Setup {
+    let keys = format!(
+        "[keys.team]\nsha256 = \"{}\"\n{limits}\n",
+        Hash::of("team key")
+    );
+    Setup::configured("", &keys).await
+}
+
+fn ask(setup: &Setup) -> RequestBuilder {
+    setup.gateway.post("/v1/chat/completions", &hello())
+}
+
+async fn send(request: RequestBuilder) -> Answer {
+    Answer::read(request.send().await.expect("an answer comes")).await
+}
+
+#[tokio::test]
+async fn a_key_is_needed_where_there_are_keys() {
+    let setup = setup("").await;
+    for request in [ask(&setup), ask(&setup).bearer_auth("another key")] {
+        let answer = send(request).await;
+        assert_eq!(answer.status, 401, "{}", answer.body);
+        assert_eq!(answer.json()["error"]["code"], "invalid_api_key");
+    }
+    assert_eq!(setup.primary.count(), 0);
+    for request in [
+        ask(&setup).bearer_auth("team key"),
+        ask(&setup).header("x-api-key", "team key"),
+    ] {
+        assert_eq!(send(request).await.status, 200);
+    }
+    let call = &setup.primary.calls()[0];
+    assert_eq!(
+        call.header("authorization"),
+        None,
+        "no key of a caller goes on"
+    );
+}
+
+#[tokio::test]
+async fn a_caller_may_use_its_models_only() {
+    let other = setup("models = [\"other\"]").await;
+    let answer = send(ask(&other).bearer_auth("team key")).await;
+    assert_eq!(answer.status, 404, "{}", answer.body);
+    let own = setup("models = [\"smart\"]").await;
+    assert_eq!(send(ask(&own).bearer_auth("team key")).await.status, 200);
+}
+
+#[tokio::test]
+async fn requests_beyond_the_limit_are_told_when_to_come_back() {
+    let setup = setup("requests_per_minute = 2").await;
+    let answer = send(ask(&setup).bearer_auth("team key")).await;
+    assert_eq!(answer.header("x-ratelimit-limit-requests"), Some("2"));
+    assert_eq!(answer.header("x-ratelimit-remaining-requests"), Some("1"));
+    send(ask(&setup).bearer_auth("team key")).await;
+    let answer = send(ask(&setup).bearer_auth("team key")).await;
+    assert_eq!(answer.status, 429, "{}", answer.body);
+    let seconds: u64 = answer
+        .header("retry-after")
+        .expect("is told")
+        .parse()
+        .expect("a number");
+    assert!((1..=30).contains(&seconds), "{seconds}");
+    assert_eq!(answer.json()["error"]["code"], "rate_limit_exceeded");
+    assert_eq!(setup.primary.count(), 2);
+}
+
+#[tokio::test]
+async fn tokens_are_counted_when_they_have_been_used() {
+    let setup = setup("tokens_per_minute = 10").await;
+    setup.primary.reply(Reply::text("word ".repeat(200)));
+    assert_eq!(send(ask(&setup).bearer_auth("team key")).await.status, 200);
+    let answer = send(ask(&setup).bearer_auth("team key")).await;
+    assert_eq!(answer.status, 429, "{}", answer.body);
+    assert!(answer.body.contains("tokens per minute"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn requests_beyond_what_the_gateway_takes_on_are_refused_at_once() {
+    let setup = Setup::configured("", "[limits]\nrequests = 1\n").await;
+    setup.fault(Fault::hang());
+    let first = tokio::spawn(ask(&setup).send());
+    setup.primary.wait_for_call(|_| true).await;
+    let answer = send(ask(&setup)).await;
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    first.abort();
+}
+
+#[tokio::test]
+async fn a_caller_who_does_not_finish_its_request_is_let_go() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let setup =
+        Setup::configured("", "[limits]\nheader = \"200ms\"\nbody_read = \"200ms\"\n").await;
+    let open = || tokio::net::TcpStream::connect(setup.gateway.address);
+    let mut head = open().await.expect("connects");
+    head.write_all(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n")
+        .await
+        .expect("is sent");
+    let mut body = open().await.expect("connects");
+    body.write_all(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{")
+        .await
+        .expect("is sent");
+    let mut answer = Vec::new();
+    let read = async {
+        // A connection that is closed, or reset, has been let go.
+        let _ = head.read_to_end(&mut Vec::new()).await;
+        let _ = body.read_to_end(&mut answer).await;
+    };
+    tokio::time::timeout(common::BOUND, read)
+        .await
+        .expect("both are let go");
+    assert!(String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 408"));
+}

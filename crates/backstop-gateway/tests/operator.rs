@@ -1,0 +1,274 @@
+//! What the operator sees and changes while the gateway runs.
+
+mod common;
+
+use std::time::Duration;
+
+use backstop_gateway::{callers::Hash, config::Config, reload};
+use backstop_simulator::Fault;
+use common::{Answer, Setup};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const PRIMARY: &str = "anthropic:claude-opus-4-8";
+const BACKUP: &str = "openai:gpt-5.5";
+
+async fn admin(setup: &Setup, method: Method, path: &str, body: Value) -> Answer {
+    let request = setup
+        .gateway
+        .client
+        .request(method, setup.gateway.url(path))
+        .timeout(common::BOUND)
+        .header("content-type", "application/json")
+        .body(body.to_string());
+    Answer::read(request.send().await.expect("an answer comes")).await
+}
+
+#[tokio::test]
+async fn a_candidate_is_switched_off_and_on_at_once() {
+    let setup = Setup::new().await;
+    let path = format!("/admin/models/smart/candidates/{PRIMARY}");
+    let off = admin(&setup, Method::PUT, &path, json!({ "enabled": false })).await;
+    assert_eq!(off.status, 200, "{}", off.body);
+    assert_eq!(setup.gateway.answer().await.served_by(), BACKUP);
+    admin(&setup, Method::PUT, &path, json!({ "enabled": true })).await;
+    assert_eq!(setup.gateway.answer().await.served_by(), PRIMARY);
+    let unknown = "/admin/models/smart/candidates/nobody";
+    let answer = admin(&setup, Method::PUT, unknown, json!({ "enabled": false })).await;
+    assert_eq!(answer.status, 404);
+}
+
+#[tokio::test]
+async fn the_order_is_changed_at_once() {
+    let setup = Setup::new().await;
+    let order = "/admin/models/smart/order";
+    let changed = admin(&setup, Method::PUT, order, json!([BACKUP])).await;
+    assert_eq!(changed.status, 200, "{}", changed.body);
+    assert_eq!(setup.gateway.answer().await.served_by(), BACKUP);
+    setup.backup.fault(Fault::unavailable());
+    assert_eq!(setup.gateway.answer().await.served_by(), PRIMARY);
+}
+
+#[tokio::test]
+async fn a_circuit_is_isolated_and_reset_by_hand() {
+    let setup = Setup::new().await;
+    let path = format!("/admin/circuits/{PRIMARY}");
+    let done = admin(&setup, Method::PUT, &path, json!({ "do": "isolate" })).await;
+    assert_eq!(done.status, 200, "{}", done.body);
+    assert_eq!(setup.gateway.answer().await.served_by(), BACKUP);
+    assert_eq!(setup.primary.count(), 0);
+    admin(&setup, Method::PUT, &path, json!({ "do": "reset" })).await;
+    assert_eq!(setup.gateway.answer().await.served_by(), PRIMARY);
+}
+
+#[tokio::test]
+async fn a_reload_keeps_open_circuits_open() {
+    let setup = Setup::with("breaker = { failures = 2, open_for = \"60s\" }").await;
+    setup.fault(Fault::unavailable());
+    for _ in 0..2 {
+        setup.gateway.answer().await;
+    }
+    setup.primary.clear();
+    let rules = "breaker = { failures = 2, open_for = \"60s\" }\ncontinue = false";
+    let toml = common::toml(&setup.primary, &setup.backup, rules, "");
+    let config = Config::parse("test.toml", &toml, &|_| Some("sk-other".to_owned()));
+    setup.gateway.gateway.reload(config).expect("is right");
+    assert_eq!(setup.gateway.answer().await.served_by(), BACKUP);
+    assert_eq!(setup.primary.count(), 2);
+}
+
+#[tokio::test]
+async fn a_wrong_config_is_refused_and_the_running_one_stays() {
+    let setup = Setup::new().await;
+    let config = Config::parse("test.toml", "[models.smart]\ncandidates = []", &|_| None);
+    let error = setup.gateway.gateway.reload(config).expect_err("is wrong");
+    assert!(error.to_string().starts_with("test.toml:2:14"), "{error}");
+    assert_eq!(setup.gateway.answer().await.served_by(), PRIMARY);
+    let status = admin(&setup, Method::GET, "/status.json", Value::Null)
+        .await
+        .json();
+    let shown = status["reload_error"].as_str().expect("is shown");
+    assert!(shown.contains("nobody could answer"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_changed_file_is_taken_over_without_losing_a_request() {
+    let setup = Setup::new().await;
+    let directory = tempfile::tempdir().expect("can be made");
+    let path = directory.path().join("backstop.toml");
+    let toml = common::toml(&setup.primary, &setup.backup, "", "")
+        .replace("${ANTHROPIC_API_KEY}", "k")
+        .replace("${OPENAI_API_KEY}", "k");
+    std::fs::write(&path, &toml).expect("can be written");
+    let gateway = common::Running::of(Config::load(&path).expect("is right")).await;
+    let _watching = reload::watch(gateway.gateway.clone());
+    assert_eq!(gateway.answer().await.served_by(), PRIMARY);
+
+    let swapped = toml.replace(
+        &format!("[\"{PRIMARY}\", \"{BACKUP}\"]"),
+        &format!("[\"{BACKUP}\", \"{PRIMARY}\"]"),
+    );
+    assert_ne!(swapped, toml);
+    std::fs::write(&path, &swapped).expect("can be written");
+    let changed = async {
+        loop {
+            let answer = gateway.answer().await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            if answer.served_by() == BACKUP {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(common::BOUND, changed)
+        .await
+        .expect("the new order holds");
+}
+
+#[tokio::test]
+async fn explains_who_would_be_asked_and_why() {
+    let setup = Setup::with("breaker = { failures = 1, open_for = \"60s\" }").await;
+    setup.fault(Fault::unavailable());
+    setup.gateway.answer().await;
+    let explained = admin(
+        &setup,
+        Method::GET,
+        "/admin/explain?model=smart",
+        Value::Null,
+    )
+    .await;
+    let candidates = &explained.json()["candidates"];
+    assert_eq!(candidates[0]["candidate"], PRIMARY);
+    assert_eq!(candidates[0]["asked"], false);
+    let why = candidates[0]["why"].as_str().expect("is text");
+    assert!(why.starts_with("circuit open, retry in"), "{why}");
+    assert_eq!(candidates[1]["why"], "asked first");
+    let unknown = admin(
+        &setup,
+        Method::GET,
+        "/admin/explain?model=none",
+        Value::Null,
+    )
+    .await;
+    assert_eq!(unknown.status, 404);
+}
+
+#[tokio::test]
+async fn the_status_tells_of_states_failures_and_changes() {
+    let setup = Setup::with("breaker = { failures = 1, open_for = \"60s\" }").await;
+    setup.gateway.streamed().await;
+    setup.fault(Fault::overloaded());
+    setup.gateway.answer().await;
+    let status = admin(&setup, Method::GET, "/status.json", Value::Null)
+        .await
+        .json();
+    let primary = &status["models"][0]["candidates"][0];
+    assert_eq!(primary["name"], PRIMARY);
+    assert_eq!(primary["circuit"]["state"], "open");
+    assert_eq!(primary["served"], 1);
+    assert_eq!(primary["failed"]["overloaded"], 1);
+    assert_eq!(primary["error_rate"], 0.5);
+    assert!(primary["first_token_p50_ms"].is_number());
+    assert_eq!(status["failures"][0]["candidate"], PRIMARY);
+    assert_eq!(status["failures"][0]["status"], 529);
+    assert_eq!(status["changes"][0]["to"], "open");
+    assert_eq!(status["in_flight"], 0);
+}
+
+#[tokio::test]
+async fn metrics_count_what_happened() {
+    let setup = Setup::with("breaker = { failures = 1, open_for = \"60s\" }").await;
+    setup.gateway.streamed().await;
+    setup.fault(Fault::overloaded());
+    setup.gateway.answer().await;
+    setup.gateway.answer().await;
+    let metrics = admin(&setup, Method::GET, "/metrics", Value::Null)
+        .await
+        .body;
+    let value = |name: &str, labels: &[&str]| {
+        let line = metrics
+            .lines()
+            .find(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)));
+        let line = line.unwrap_or_else(|| panic!("no {name} {labels:?} in {metrics}"));
+        line.rsplit(' ').next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(
+        value(
+            "backstop_requests_total",
+            &["outcome=\"ok\"", "model=\"smart\""]
+        ),
+        "3"
+    );
+    let attempts = "backstop_attempts_total";
+    assert_eq!(
+        value(
+            attempts,
+            &[PRIMARY, "outcome=\"overloaded\"", "status=\"529\""]
+        ),
+        "1"
+    );
+    assert_eq!(value(attempts, &[PRIMARY, "outcome=\"refused\""]), "1");
+    assert_eq!(value(attempts, &[BACKUP, "outcome=\"ok\""]), "2");
+    let fallbacks = "backstop_fallbacks_total";
+    assert_eq!(
+        value(fallbacks, &["reason=\"overloaded\"", "to=\"openai"]),
+        "1"
+    );
+    assert_eq!(value("backstop_circuit_state", &[PRIMARY]), "2");
+    assert_eq!(value("backstop_circuit_state", &[BACKUP]), "0");
+    assert_eq!(value("backstop_first_token_seconds_count", &[PRIMARY]), "1");
+    assert_eq!(value("backstop_overhead_seconds_count", &[]), "3");
+    assert!(metrics.contains("# HELP backstop_requests_total"));
+}
+
+#[tokio::test]
+async fn with_keys_the_operators_part_needs_the_admin_key() {
+    let keys = format!(
+        "[keys.team]\nsha256 = \"{}\"\n[admin]\nsha256 = \"{}\"\n",
+        Hash::of("team key"),
+        Hash::of("admin key"),
+    );
+    let setup = Setup::configured("", &keys).await;
+    for path in [
+        "/",
+        "/status.json",
+        "/metrics",
+        "/admin/explain?model=smart",
+    ] {
+        let get = || setup.gateway.get(path);
+        for (request, status) in [
+            (get(), 401),
+            (get().bearer_auth("team key"), 401),
+            (get().bearer_auth("admin key"), 200),
+            (get().basic_auth("anyone", Some("admin key")), 200),
+        ] {
+            let answer = request.send().await.expect("an answer comes");
+            assert_eq!(answer.status(), status, "{path}");
+        }
+    }
+    let healthz = setup
+        .gateway
+        .get("/healthz")
+        .send()
+        .await
+        .expect("an answer comes");
+    assert_eq!(healthz.status(), 200);
+}
+
+#[tokio::test]
+async fn a_reload_does_not_do_away_with_the_keys_of_an_open_gateway() {
+    let setup = Setup::new().await;
+    let keys = format!("[keys.team]\nsha256 = \"{}\"\n", Hash::of("team key"));
+    let toml = common::toml(&setup.primary, &setup.backup, "", &keys);
+    let open = format!("listen = \"0.0.0.0:0\"\n{toml}");
+    let parse = |toml: &str| Config::parse("test.toml", toml, &|_| Some("k".to_owned()));
+    let gateway = backstop_gateway::Gateway::new(parse(&open).expect("is right")).expect("is made");
+    let toml = common::toml(&setup.primary, &setup.backup, "", "");
+    let error = gateway
+        .reload(parse(&toml))
+        .expect_err("nobody would need a key");
+    assert!(
+        error.to_string().contains("open to other machines"),
+        "{error}"
+    );
+}

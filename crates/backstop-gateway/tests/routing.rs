@@ -1,0 +1,109 @@
+//! What one request asks for of the routing.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use backstop_simulator::Fault;
+use common::{Answer, Setup, hello};
+use serde_json::{Value, json};
+
+const BACKUP: &str = "openai:gpt-5.5";
+
+const LOCAL: &str =
+    "[models.plain]\ncandidates = [\"openai:gpt-mini\"]\nretry = { attempts = 1 }\n";
+
+async fn ask(setup: &Setup, wishes: Value) -> Answer {
+    let mut body = hello();
+    for (name, value) in wishes.as_object().expect("is an object") {
+        body[name] = value.clone();
+    }
+    Answer::read(setup.gateway.chat(body).await).await
+}
+
+#[tokio::test]
+async fn the_fields_are_never_sent_on() {
+    let setup = Setup::new().await;
+    let wishes = json!({
+        "provider": { "order": ["openai"] },
+        "num_retries": 0,
+        "seed": 7,
+    });
+    let answer = ask(&setup, wishes).await;
+    assert_eq!(answer.served_by(), BACKUP, "{}", answer.body);
+    let sent = setup.backup.calls()[0].json();
+    assert_eq!(sent.get("provider"), None);
+    assert_eq!(sent.get("num_retries"), None);
+    assert_eq!(sent["seed"], 7);
+}
+
+#[tokio::test]
+async fn models_of_a_request_are_asked_one_after_the_other() {
+    let setup = Setup::configured("", LOCAL).await;
+    setup.fault(Fault::unavailable());
+    let answer = ask(&setup, json!({ "models": ["plain"], "route": "fallback" })).await;
+    assert_eq!(answer.served_by(), "openai:gpt-mini", "{}", answer.body);
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn who_wants_no_fallbacks_gets_the_first_ones_error() {
+    let setup = Setup::new().await;
+    setup.fault(Fault::overloaded());
+    for wishes in [
+        json!({ "disable_fallbacks": true }),
+        json!({ "provider": { "allow_fallbacks": false } }),
+        json!({ "provider": { "only": ["anthropic"] } }),
+    ] {
+        let answer = ask(&setup, wishes).await;
+        assert_eq!(answer.status, 503, "{}", answer.body);
+    }
+    assert_eq!(setup.backup.count(), 0);
+}
+
+#[tokio::test]
+async fn who_wants_no_retries_has_each_candidate_tried_once() {
+    let setup = Setup::with("retry = { attempts = 4, base = \"1ms\" }").await;
+    setup.fault(Fault::unavailable());
+    let answer = ask(&setup, json!({ "num_retries": 0 })).await;
+    assert_eq!(answer.served_by(), BACKUP, "{}", answer.body);
+    assert_eq!(setup.primary.count(), 1);
+}
+
+#[tokio::test]
+async fn conditions_say_after_which_failures_the_next_is_asked() {
+    let setup = Setup::new().await;
+    setup.fault(Fault::denied());
+    let wishes = json!({
+        "fallback_models": ["gpt-5.5"],
+        "fallback_conditions": { "status_codes": [529] },
+    });
+    let answer = ask(&setup, wishes.clone()).await;
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    let setup = Setup::new().await;
+    setup.fault(Fault::overloaded());
+    assert_eq!(ask(&setup, wishes).await.served_by(), BACKUP);
+}
+
+#[tokio::test]
+async fn a_callers_time_is_shorter_than_the_operators_never_longer() {
+    let setup = Setup::with(
+        "timeout = { first_token = \"20s\", answer = \"20s\", idle = \"20s\", total = \"20s\" }",
+    )
+    .await;
+    setup.fault(Fault::hang());
+    let began = Instant::now();
+    let wishes = json!({ "fallback_conditions": { "timeout_ms": 200 } });
+    assert_eq!(ask(&setup, wishes).await.served_by(), BACKUP);
+    let answer = ask(&setup, json!({ "timeout": 0.2 })).await;
+    assert_eq!(answer.status, 504, "{}", answer.body);
+    assert!(
+        began.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(
+        ask(&setup, json!({ "num_retries": "many" })).await.status,
+        400
+    );
+}
