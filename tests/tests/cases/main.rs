@@ -4,12 +4,15 @@
 //! Every case is replayed; or our rule is another one, and the case is listed with the reason; or
 //! there is nothing here that it is about. A word of a file that is not understood is a failure.
 
+mod breaker;
 mod differs;
 mod fields;
 mod file;
 mod outcome;
 mod report;
+mod retry;
 mod timeout;
+mod upstream;
 
 use std::process::ExitCode;
 
@@ -62,6 +65,8 @@ fn replay(case: &Case) -> Replay {
         return unknown(format!("kind {:?}", case.kind));
     }
     match (case.layer.as_str(), case.model.as_str()) {
+        ("breaker" | "window" | "events", _) => breaker::replay(case),
+        ("retry", _) => retry::replay(case),
         ("timeout", "regression") => timeout::replay(case),
 
         ("bulkhead", "permits-queue" | "regression") => {

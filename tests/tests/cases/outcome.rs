@@ -13,6 +13,18 @@ pub(crate) enum Stop {
     Failed(String),
 }
 
+impl Stop {
+    /// Says where in the case it was.
+    pub(crate) fn at(self, place: &str) -> Self {
+        let with = |what| format!("{place}: {what}");
+        match self {
+            Self::Failed(what) => Self::Failed(with(what)),
+            Self::Unknown(what) => Self::Unknown(with(what)),
+            other => other,
+        }
+    }
+}
+
 pub(crate) type Replay<T = ()> = Result<T, Stop>;
 
 /// What came out is not what was expected.
@@ -36,5 +48,13 @@ pub(crate) fn expect<T: PartialEq + std::fmt::Debug>(what: &str, got: T, want: T
         Ok(())
     } else {
         failed(format!("{what}: got {got:?}, expected {want:?}"))
+    }
+}
+
+/// A failure is a difference by design, for this reason.
+pub(crate) fn differing(why: &str, outcome: Replay) -> Replay {
+    match outcome {
+        Err(Stop::Failed(_)) => differs(why),
+        outcome => outcome,
     }
 }

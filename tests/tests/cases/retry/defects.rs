@@ -1,0 +1,510 @@
+//! Defects that other libraries have had, each by its id: what must hold is said in words.
+
+use std::{
+    num::NonZeroU32,
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use backstop_circuit_breaker::CircuitBreakerLayer;
+use backstop_core::{Budget, FaultKind, HttpStatus, Open, RetryHint};
+use backstop_retry::{Exponential, Jitter, RETRY, Random, RetryLayer};
+use backstop_timeout::TimeoutLayer;
+use serde_json::Value;
+use tokio::time::Instant;
+use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
+
+use super::{backoff::exponential, budget};
+use crate::{
+    fields::Fields,
+    file::Case,
+    outcome::{Replay, differs, expect, failed, unknown},
+    upstream::Upstream,
+};
+
+pub(super) fn replay(case: &Case) -> Replay {
+    let config = Fields::of(&case.config);
+    for row in &case.rows {
+        let row = Fields::of(row);
+        match case.id.as_str() {
+            "reg-14" => own_chance(&config, &row),
+            "reg-15" => chance_at_the_cap(&config, &row),
+            "reg-16" => within_bounds(&config, &row),
+            "reg-17" => header(&config, &row),
+            "reg-18" => gives_up(&config, &row),
+            "reg-19" => no_herd(&config, &row),
+            "reg-20" => nested(&config, &row),
+            "reg-21" => open_circuit(&config, &row),
+            "reg-22" => committed(&config, &row),
+            "reg-27" => threads(&config, &row),
+            "reg-34" => deadline(&config, &row),
+            "reg-36" => resolution(&config, &row),
+            "reg-37" => never_zero(&config, &row),
+            "reg-39" => extremes(&row),
+            "reg-40" => {
+                config.skip(&["ttl_ms", "min_per_s"]);
+                budget::share(&row)
+            }
+            id => unknown(format!("regression {id}")),
+        }?;
+        row.end()?;
+    }
+    config.end()
+}
+
+fn of(attempts: u64) -> NonZeroU32 {
+    NonZeroU32::new(attempts as u32).expect("not zero")
+}
+
+/// The property that a row must state for the code that checks it to be right.
+fn property(row: &Fields<'_>, known: &str) -> Replay {
+    match row.must("property", Fields::str)? {
+        property if property == known => Ok(()),
+        property => unknown(format!("property {property:?}")),
+    }
+}
+
+/// The waits of one call over a service that always fails.
+async fn waits(layer: &RetryLayer<HttpStatus>) -> Vec<Duration> {
+    let upstream = Upstream::always(503);
+    let service = ServiceBuilder::new().layer(layer).service(upstream.clone());
+    let _ = service.oneshot(()).await;
+    upstream.waits()
+}
+
+fn own_chance(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
+    expect("policy", config.must("policy", Fields::str)?, "exp+jitter")?;
+    property(
+        row,
+        "delay vectors pairwise different; correlation < 0.1 over 10 000",
+    )?;
+    let layer = RetryLayer::new()
+        .attempts(of(5))
+        .classify(HttpStatus::new());
+    let requests = row.must("requests", Fields::u64)?;
+    crate::paused(async {
+        let mut seen = Vec::new();
+        for _ in 0..requests {
+            let waits = waits(&layer).await;
+            expect("a vector seen before", seen.contains(&waits), false)?;
+            seen.push(waits);
+        }
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        for _ in 0..10_000 {
+            one.push(waits(&layer).await[0].as_secs_f64());
+            other.push(waits(&layer).await[0].as_secs_f64());
+        }
+        expect(
+            "correlation < 0.1",
+            correlation(&one, &other).abs() < 0.1,
+            true,
+        )
+    })
+}
+
+fn correlation(xs: &[f64], ys: &[f64]) -> f64 {
+    let (mean_x, mean_y) = (mean(xs), mean(ys));
+    let pairs = xs.iter().zip(ys);
+    let covariance: f64 = pairs.map(|(x, y)| (x - mean_x) * (y - mean_y)).sum();
+    covariance / (deviation(xs) * deviation(ys) * xs.len() as f64)
+}
+
+fn mean(xs: &[f64]) -> f64 {
+    xs.iter().sum::<f64>() / xs.len() as f64
+}
+
+fn deviation(xs: &[f64]) -> f64 {
+    let mean = mean(xs);
+    let squares = xs.iter().map(|x| (x - mean).powi(2));
+    (squares.sum::<f64>() / xs.len() as f64).sqrt()
+}
+
+fn chance_at_the_cap(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
+    property(row, "stddev > 10 % of cap")?;
+    let cap = config.must("max_ms", Fields::ms)?;
+    let attempt = row.must("attempt", Fields::u64)? as usize;
+    let wait = exponential(config.must("base_ms", Fields::ms)?, cap)?.nth(attempt);
+    expect("at the cap", wait, Some(cap))?;
+    let draws = row.must("draws", Fields::u64)?;
+    for jitter in [Jitter::Full, Jitter::Equal] {
+        let mut random = Random::seeded(2);
+        let draw = |_| jitter.spread(cap, &mut random).as_secs_f64();
+        let draws: Vec<_> = (0..draws).map(draw).collect();
+        expect("spread", deviation(&draws) > cap.as_secs_f64() / 10.0, true)?;
+    }
+    Ok(())
+}
+
+fn within_bounds(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
+    let [base, cap] = ["base_ms", "max_ms"].map(|name| config.must(name, Fields::ms));
+    let attempt = row.must("attempt", Fields::u64)? as usize;
+    let bounds = row.must("lo_ms", Fields::ms)?..=row.must("hi_ms", Fields::ms)?;
+    let Some(wait) = exponential(base?, cap?)?.nth(attempt) else {
+        return failed("the waits are at an end");
+    };
+    let mut random = Random::seeded(3);
+    for jitter in [Jitter::Full, Jitter::Equal, Jitter::None] {
+        let wait = jitter.spread(wait, &mut random);
+        expect(
+            "within bounds",
+            bounds.contains(&wait) && !wait.is_zero(),
+            true,
+        )?;
+    }
+    Ok(())
+}
+
+fn header(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
+    expect("now", config.must("now", Fields::str)?, "any")?;
+    let cap = Duration::from_secs(config.must("cap_s", Fields::u64)?);
+    let value = row.must("header", Fields::str)?;
+    // A minute before the date that the old forms of an HTTP date are shown with.
+    let now = UNIX_EPOCH + Duration::from_secs(784_111_777 - 60);
+    let read = |value: &str, now: SystemTime| RetryHint::from_retry_after(value, Some(now));
+    let hint = match value {
+        "<past date>" => read("Sun, 06 Nov 1994 08:00:00 GMT", now),
+        value => read(value, now),
+    };
+    let wait = hint.after();
+    let result = row.must("result", Fields::str)?;
+    let (word, _) = result.split_once([' ', '(']).unwrap_or((result, ""));
+    match word {
+        // It leaves the wait to the retry's own backoff.
+        "0" => expect(value, hint, RetryHint::default()),
+        "none" => expect(value, wait, None),
+        "120" => expect(value, wait, Some(Duration::from_secs(120))),
+        "date" => expect(value, wait, Some(Duration::from_secs(60))),
+        "give_up" => {
+            expect(value, wait.is_some_and(|wait| wait > cap), true)?;
+            // However far off, the clock can be moved by it.
+            let _ = Instant::now() + wait.unwrap_or_default();
+            match result.strip_prefix("give_up(retry_after=121 s)") {
+                Some(_) => expect(value, wait, Some(Duration::from_secs(121))),
+                None => Ok(()),
+            }
+        }
+        _ => unknown(format!("result {result:?}")),
+    }
+}
+
+fn gives_up(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
+    let cap = Duration::from_secs(config.must("cap_s", Fields::u64)?);
+    let total = config.must("deadline_ms", Fields::ms)?;
+    let asked = row.must("retry_after_s", Fields::u64)?;
+    let upstream = Upstream::new([
+        (503, vec![("retry-after", asked.to_string())]),
+        (200, vec![]),
+    ]);
+    let service = ServiceBuilder::new()
+        .layer(TimeoutLayer::new().total(total))
+        .layer(
+            RetryLayer::new()
+                .classify(HttpStatus::new())
+                .retry_after_cap(cap),
+        )
+        .service(upstream.clone());
+    crate::paused(async {
+        let start = Instant::now();
+        let response = service.oneshot(()).await;
+        let slept = start.elapsed();
+        let status = response.map(|response| response.status().as_u16()).ok();
+        match row.must("action", Fields::str)? {
+            "give_up" => {
+                expect("slept_ms", slept, row.must("slept_ms", Fields::ms)?)?;
+                expect("calls", upstream.calls(), 1)?;
+                // The response is handed on, and the hint on it.
+                expect("status", status, Some(503))
+            }
+            "retry" => {
+                expect("slept_ms", row.must("slept_ms", Fields::str)?, ">=5000")?;
+                expect("slept_ms", slept >= Duration::from_millis(5_000), true)?;
+                expect("status", status, Some(200))
+            }
+            action => unknown(format!("action {action:?}")),
+        }
+    })
+}
+
+fn no_herd(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
+    property(row, "delay >= own jittered backoff")?;
+    let base = config.must("base_ms", Fields::ms)?;
+    let backoff = exponential(base, Duration::from_secs(20))?;
+    let asked = row.must("retry_after_s", Fields::u64)?;
+    let clients = row.must("clients", Fields::u64)?;
+    let with = |seed| {
+        let layer = RetryLayer::new().backoff(backoff.clone()).seed(seed);
+        layer.classify(HttpStatus::new())
+    };
+    let headers = [vec![("retry-after", asked.to_string())], vec![]];
+    crate::paused(async {
+        for seed in 0..clients {
+            // The same chance with the header and without.
+            let mut waits = Vec::new();
+            for headers in headers.clone() {
+                let upstream = Upstream::new([(503, headers), (200, vec![])]);
+                let layer = with(seed);
+                let service = ServiceBuilder::new().layer(layer).service(upstream.clone());
+                let _ = service.oneshot(()).await;
+                waits.push(upstream.waits()[0]);
+            }
+            expect("delay", waits[0] >= waits[1] && !waits[0].is_zero(), true)?;
+        }
+        Ok(())
+    })
+}
+
+fn nested(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
+    row.skip(&["rule"]);
+    let layer = |name| -> Replay<_> {
+        let attempts = of(config.must(name, Fields::u64)?);
+        Ok(RetryLayer::new()
+            .attempts(attempts)
+            .classify(HttpStatus::new()))
+    };
+    let upstream = Upstream::always(503);
+    let service = ServiceBuilder::new()
+        .layer(layer("outer_attempts")?)
+        .layer(layer("inner_attempts")?)
+        .service(upstream.clone());
+    crate::paused(async {
+        let _ = service.oneshot(()).await;
+        let calls = row.must("upstream_calls", Fields::u64)?;
+        expect("upstream_calls", upstream.calls() as u64, calls)
+    })
+}
+
+fn open_circuit(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
+    expect("breaker", row.must("breaker", Fields::str)?, "OPEN")?;
+    expect(
+        "error",
+        row.must("error", Fields::str)?,
+        "circuit_open(retry_after)",
+    )?;
+    expect("attempts", row.must("attempts", Fields::u64)?, 1)?;
+    expect("sleeps", row.must("sleeps", Fields::u64)?, 0)?;
+    let attempts = of(config.must("attempts", Fields::u64)?);
+    let upstream = Upstream::always(503);
+    let breaker = CircuitBreakerLayer::new("upstream");
+    breaker.handle().open_for(Duration::from_secs(60));
+    crate::paused(async {
+        let service = ServiceBuilder::new()
+            .layer(RetryLayer::new().attempts(attempts))
+            .layer(breaker)
+            .service(upstream.clone());
+        let start = Instant::now();
+        let (result, trail) = backstop_core::context::traced(service.oneshot(())).await;
+        expect("slept", start.elapsed(), Duration::ZERO)?;
+        expect("attempts", trail.attempts().len(), 1)?;
+        expect("upstream", upstream.calls(), 0)?;
+        let open = result.err().and_then(|error| error.downcast::<Open>().ok());
+        let wait = open.and_then(|open| open.retry_after());
+        expect("retry_after", wait.is_some(), true)
+    })
+}
+
+/// The call resolves with the first content: what breaks earlier fails the call.
+fn committed(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
+    let attempts = of(config.must("attempts", Fields::u64)?);
+    let before = match row.must("event", Fields::str)? {
+        "stream breaks before first byte" => true,
+        "stream breaks after first byte" => false,
+        event => return unknown(format!("event {event:?}")),
+    };
+    let calls = std::cell::Cell::new(0);
+    crate::paused(async {
+        let upstream = service_fn(|(): ()| {
+            calls.set(calls.get() + 1);
+            let first = calls.get() == 1;
+            async move {
+                let broken = || BoxError::from("broken");
+                match (first, before) {
+                    (true, true) => Err(broken()),
+                    (true, false) => Ok(vec![Ok("first"), Err(broken())]),
+                    (false, _) => Ok(vec![Ok("first"), Ok("second")]),
+                }
+            }
+        });
+        let service = ServiceBuilder::new()
+            .layer(RetryLayer::new().attempts(attempts))
+            .service(upstream);
+        let Ok(stream) = service.oneshot(()).await else {
+            return failed("the call failed");
+        };
+        let interrupted = stream.iter().any(Result::is_err);
+        let want = row.str("error")?;
+        expect("error", interrupted, want == Some("interrupted(partial)"))?;
+        let want = row.must("upstream_calls", Fields::u64)?;
+        expect("upstream_calls", calls.get(), want)
+    })
+}
+
+fn threads(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
+    property(
+        row,
+        "sum(withdrawn) <= initial + deposits for all interleavings",
+    )?;
+    let number = |name| config.must(name, Fields::u64);
+    let (tokens, cost) = (number("tokens")?, number("cost")?);
+    let budget = Budget::tokens(of(tokens));
+    let mut workers = Vec::new();
+    for _ in 0..number("threads")? {
+        let budget = budget.clone();
+        workers.push(thread::spawn(move || {
+            let (mut spent, mut deposits) = (0, 0);
+            for i in 0..2_000 {
+                if i % 3 == 0 {
+                    budget.success(None);
+                    deposits += 1;
+                }
+                let withdrawal = budget.try_withdraw(FaultKind::Connect);
+                spent += u64::from(withdrawal.map(|it| it.spend()).is_some());
+            }
+            (spent, deposits)
+        }));
+    }
+    let done = workers
+        .into_iter()
+        .map(|worker| worker.join().expect("no panic"));
+    let (spent, deposits) = done.fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+    expect("withdrawn", spent * cost <= tokens + deposits, true)?;
+    expect("something was", spent >= tokens / cost, true)
+}
+
+fn deadline(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
+    let ms = |name| config.must(name, Fields::ms);
+    let (total, attempt, backoff) = (ms("total_ms")?, ms("attempt_ms")?, ms("backoff_ms")?);
+    let started = std::cell::Cell::new(0);
+    crate::paused(async {
+        let service = ServiceBuilder::new()
+            .layer(TimeoutLayer::new().total(total))
+            .layer(
+                RetryLayer::new()
+                    .attempts(of(10))
+                    .on(RETRY.with(FaultKind::TimedOut))
+                    .jitter(Jitter::None)
+                    .backoff(std::iter::repeat(backoff)),
+            )
+            .layer(TimeoutLayer::new().response(attempt))
+            .service(service_fn(|(): ()| {
+                started.set(started.get() + 1);
+                std::future::pending::<Result<(), BoxError>>()
+            }));
+        let start = Instant::now();
+        let result = service.oneshot(()).await;
+        expect("failed", result.is_err(), true)?;
+        let want = row.must("attempts_started", Fields::u64)?;
+        expect("attempts_started", started.get(), want)?;
+        let ends = row.must("ends_by_ms", Fields::ms)?;
+        expect("ends_by_ms", start.elapsed() <= ends, true)
+    })
+}
+
+/// Jitter only shortens a wait with us, so the range is another one than where it lengthens it;
+/// how fine it is does not depend on that.
+fn resolution(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
+    let [base, cap] = ["base_ms", "max_ms"].map(|name| config.must(name, Fields::ms));
+    expect("jitter", config.must("jitter", Fields::f64)?, 0.5)?;
+    let attempt = row.must("attempt", Fields::u64)? as usize;
+    let wait = exponential(base?, cap?)?.nth(attempt).expect("endless");
+    let mut random = Random::seeded(4);
+    let draws = row.must("draws", Fields::u64)?;
+    let distinct = (0..draws).map(|_| Jitter::Equal.spread(wait, &mut random).as_millis());
+    let distinct: std::collections::BTreeSet<_> = distinct.collect();
+    let property = row.must("property", Fields::str)?;
+    if !property.starts_with("> 100 distinct millisecond values in ") {
+        return unknown(format!("property {property:?}"));
+    }
+    expect("> 100 distinct", distinct.len() > 100, true)?;
+    differs("as fine, but between half of a wait and the whole of it: jitter only shortens here")
+}
+
+fn never_zero(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
+    expect("r_min", row.must("r_min", Fields::str)?, "2^-53")?;
+    property(
+        row,
+        "delay > 0 for every draw; no range(0..0) panic when the bound is 0",
+    )?;
+    let base = config.must("base_ms", Fields::ms)?;
+    let mut random = Random::seeded(5);
+    for wait in [
+        base,
+        Duration::from_nanos(1),
+        Duration::from_nanos(2),
+        Duration::MAX,
+    ] {
+        let zero = (0..10_000).any(|_| Jitter::Full.spread(wait, &mut random).is_zero());
+        expect("zero", zero, false)?;
+    }
+    for jitter in [Jitter::Full, Jitter::Equal, Jitter::None] {
+        expect(
+            "of nothing",
+            jitter.spread(Duration::ZERO, &mut random),
+            Duration::ZERO,
+        )?;
+    }
+    Ok(())
+}
+
+fn extremes(row: &Fields<'_>) -> Replay {
+    row.skip(&["rule"]);
+    let mut random = Random::seeded(6);
+    let spans = [
+        Duration::from_nanos(1),
+        Duration::from_secs(u64::MAX),
+        Duration::MAX,
+    ];
+    match row.must("expr", Fields::str)? {
+        // A wait beyond the end of the clock, without a cap or a deadline.
+        "now + wait" => crate::paused(async {
+            let layer = RetryLayer::new()
+                .jitter(Jitter::None)
+                .retry_after_cap(Duration::MAX)
+                .backoff(std::iter::repeat(Duration::MAX));
+            let service = ServiceBuilder::new()
+                .layer(layer)
+                .service(service_fn(|(): ()| async {
+                    Err::<(), BoxError>("down".into())
+                }));
+            let call = tokio::time::timeout(Duration::from_secs(86_400), service.oneshot(()));
+            expect("still waiting", call.await.is_err(), true)
+        }),
+        "Duration from f64" => {
+            for text in [
+                "1e309s",
+                "-1s",
+                "NaNs",
+                "infs",
+                "99999999999999999999.9s",
+                ".s",
+                "s",
+            ] {
+                let _ = RetryHint::from_delay(text);
+            }
+            for share in [f64::NAN, f64::INFINITY, -1.0, 1e308] {
+                expect("a budget", Budget::ratio(share).is_ok(), false)?;
+            }
+            Ok(())
+        }
+        "base * factor^n" => {
+            for base in spans {
+                for n in [0, 1, 63, 64, 65, u32::MAX as usize, usize::MAX] {
+                    let wait = Exponential::new(base, Duration::MAX)
+                        .expect("no cap")
+                        .nth(n);
+                    expect("a wait", wait.is_some_and(|wait| !wait.is_zero()), true)?;
+                }
+            }
+            Ok(())
+        }
+        "Duration * f64" => {
+            for wait in spans {
+                for jitter in [Jitter::Full, Jitter::Equal, Jitter::None] {
+                    let spread = jitter.spread(wait, &mut random);
+                    expect("shorter", spread <= wait && !spread.is_zero(), true)?;
+                }
+            }
+            Ok(())
+        }
+        expr => unknown(format!("expr {}", Value::from(expr))),
+    }
+}
