@@ -96,6 +96,9 @@ impl SseParser {
             return Ok(None);
         }
         while let Some(raw) = self.cut() {
+            if raw.len() > self.limit {
+                return Err(TooLong);
+            }
             if let Some(event) = read(raw) {
                 return Ok(Some(event));
             }

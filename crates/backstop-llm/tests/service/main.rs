@@ -1,0 +1,7 @@
+//! Providers as services, over real sockets.
+
+mod answers;
+mod limits;
+mod requests;
+mod server;
+mod tail;
