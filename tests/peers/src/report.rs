@@ -52,17 +52,19 @@ fn print_circuits(counter: Counter, filter: &str) -> io::Result<()> {
     if circuits.is_empty() {
         return Ok(());
     }
-    println!("\nMillion calls per second in all, and bytes on the heap.\n");
+    println!("\nMillion calls per second in all: best (median). Bytes on the heap.\n");
     println!(
-        "| {:46} | {:>8} | {:>9} | {:>5} | {:>16} |",
+        "| {:46} | {:>13} | {:>13} | {:>5} | {:>16} |",
         "one circuit", "1 thread", "2 threads", "bytes", "after 1000 calls"
     );
     let dash = "-";
-    println!("|{dash:-<48}|{dash:->9}:|{dash:->10}:|{dash:->6}:|{dash:->17}:|");
+    println!("|{dash:-<48}|{dash:->14}:|{dash:->14}:|{dash:->6}:|{dash:->17}:|");
     for (circuit, [fresh, later]) in circuits.iter().zip(counter.memory(filter)?) {
-        let [one, two] = circuit.throughput();
+        let [one, two] = circuit
+            .throughput()
+            .map(|[best, median]| format!("{best:.1} ({median:.1})"));
         println!(
-            "| {:46} | {one:8.1} | {two:9.1} | {fresh:5} | {later:16} |",
+            "| {:46} | {one:>13} | {two:>13} | {fresh:5} | {later:16} |",
             circuit.name
         );
     }

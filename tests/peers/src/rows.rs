@@ -33,6 +33,7 @@ pub(crate) fn rows(filter: &str) -> Vec<Row> {
         tower::rows(),
         resilience::rows(),
         others::rows(),
+        backstop::stacks(),
         stacks::rows(),
     ]
     .into_iter()
