@@ -9,13 +9,17 @@ use std::{
 
 use crate::{BoxError, Name, Trail};
 
-/// Who really answered a call: [`Stamped`], shared, so that a layer puts the same stamp on every
-/// answer at the cost of a counter, and only one that differs is made anew.
+/// Who really answered a call, and what failed on the way. What is [`Stamped`] is shared: a layer
+/// puts the same on every answer, at the cost of a counter.
 ///
 /// The innermost stamp wins. What was *requested* is kept apart from what *served*: that the two
 /// differ does not mean that anything failed.
 #[derive(Clone, Debug)]
-pub struct ServedBy(Arc<Stamped>);
+pub struct ServedBy {
+    stamped: Arc<Stamped>,
+    /// What failed on the way.
+    pub trail: Trail,
+}
 
 /// What a [`ServedBy`] says.
 #[derive(Clone, Debug)]
@@ -29,21 +33,21 @@ pub struct Stamped {
     pub requested: Option<Name>,
     /// Whether the answer is a lesser one: from a cache, a static text, a lower tier.
     pub degraded: bool,
-    /// What failed on the way.
-    pub trail: Trail,
 }
 
 impl ServedBy {
     /// Served by `name`, with nothing failed on the way.
     #[must_use]
     pub fn new(name: Name) -> Self {
-        Self(Arc::new(Stamped {
-            name,
-            continued_by: Vec::new(),
-            requested: None,
-            degraded: false,
+        Self {
+            stamped: Arc::new(Stamped {
+                name,
+                continued_by: Vec::new(),
+                requested: None,
+                degraded: false,
+            }),
             trail: Trail::new(),
-        }))
+        }
     }
 
     /// The same stamp, on an answer to a request for `name`.
@@ -66,14 +70,14 @@ impl Deref for ServedBy {
 
     #[inline]
     fn deref(&self) -> &Stamped {
-        &self.0
+        &self.stamped
     }
 }
 
 impl DerefMut for ServedBy {
     /// What is shared with other answers is copied first.
     fn deref_mut(&mut self) -> &mut Stamped {
-        Arc::make_mut(&mut self.0)
+        Arc::make_mut(&mut self.stamped)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every failed attempt of a call, in order.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{cell::Cell, fmt, sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 
@@ -88,8 +88,16 @@ impl fmt::Display for Attempt {
 ///
 /// It costs nothing while nothing fails and allocates once, at the first failure. It ends up on
 /// the response and on the error.
+///
+/// A copy of a trail shares what is on it. What a thread's last trail was kept in is used again for
+/// the next one, so that a service whose first candidate is down doesn't allocate at every call.
 #[derive(Clone, Debug, Default)]
-pub struct Trail(Option<Box<Recorded>>);
+pub struct Trail(Option<Arc<Recorded>>);
+
+thread_local! {
+    /// What the last trail was kept in, empty.
+    static SPARE: Cell<Option<Arc<Recorded>>> = const { Cell::new(None) };
+}
 
 /// A word beside the pointer would be carried by every layer's future, so all of it is behind it.
 #[derive(Clone, Debug, Default)]
@@ -175,7 +183,7 @@ impl Trail {
 
     /// Adds one attempt.
     pub fn push(&mut self, attempt: Attempt) {
-        let recorded = self.0.get_or_insert_default();
+        let recorded = Arc::make_mut(self.0.get_or_insert_with(spare));
         if recorded.attempts.len() == Self::LIMIT {
             recorded.omitted = recorded.omitted.saturating_add(1);
         } else {
@@ -185,14 +193,38 @@ impl Trail {
 
     /// Names the attempts from index `from` on that have no name yet.
     pub(crate) fn name_from(&mut self, from: usize, name: &Name) {
-        let attempts = self
-            .0
-            .iter_mut()
-            .flat_map(|recorded| &mut recorded.attempts);
-        for attempt in attempts.skip(from) {
+        let Some(recorded) = &mut self.0 else {
+            return;
+        };
+        for attempt in Arc::make_mut(recorded).attempts.iter_mut().skip(from) {
             attempt.candidate.get_or_insert_with(|| name.clone());
         }
     }
+}
+
+impl Drop for Trail {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(recorded) = self.0.take() {
+            keep(recorded);
+        }
+    }
+}
+
+/// Keeps what a trail was kept in for the next one, unless another trail shares it.
+#[cold]
+fn keep(mut recorded: Arc<Recorded>) {
+    if let Some(sole) = Arc::get_mut(&mut recorded) {
+        sole.attempts.clear();
+        sole.omitted = 0;
+        // A thread that is about to end has no use for it.
+        let _ = SPARE.try_with(|spare| spare.set(Some(recorded)));
+    }
+}
+
+fn spare() -> Arc<Recorded> {
+    let spare = SPARE.try_with(Cell::take).ok().flatten();
+    spare.unwrap_or_default()
 }
 
 impl fmt::Display for Trail {
