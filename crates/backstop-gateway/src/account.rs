@@ -71,6 +71,16 @@ impl Call {
         }
     }
 
+    /// How long who `answered` so long after the call began took for its first content: the
+    /// attempts that failed before it, and the waits, are not its doing.
+    pub(crate) fn first_token(&self, answered: Duration) -> Duration {
+        let attempts = self.trail.attempts().iter();
+        let before = attempts.fold(Duration::ZERO, |sum, it| {
+            sum.saturating_add(it.wait).saturating_add(it.duration)
+        });
+        answered.saturating_sub(before)
+    }
+
     /// Notes on the span how the call ended.
     fn close_span(&self) {
         if self.span.is_disabled() {

@@ -204,7 +204,7 @@ fn served_by(call: &Call, candidate: &str) {
     let taken = call.started.elapsed();
     let first = call.answered.unwrap_or(taken);
     if call.streamed {
-        histogram!(FIRST_TOKEN, "candidate" => name()).record(first);
+        histogram!(FIRST_TOKEN, "candidate" => name()).record(call.first_token(first));
     }
     let Some(usage) = call.usage else { return };
     let speaking = taken.saturating_sub(first).as_secs_f64();
@@ -279,7 +279,7 @@ fn describe() {
         (ATTEMPT_DURATION, "How long attempts took that failed."),
         (
             FIRST_TOKEN,
-            "From a request's first byte to its answer's first content.",
+            "From asking a candidate to its answer's first content.",
         ),
         (
             OVERHEAD,

@@ -51,6 +51,7 @@ struct Candidate {
 struct Minute {
     number: u64,
     served: u64,
+    passed_over: u64,
     failed: BTreeMap<FaultKind, u64>,
 }
 
@@ -59,6 +60,8 @@ struct Minute {
 pub(crate) struct Summary {
     /// Calls that it answered.
     served: u64,
+    /// Calls that went past it without asking it: its circuit was open, say.
+    passed_over: u64,
     /// Attempts on it that failed, by kind.
     failed: BTreeMap<&'static str, u64>,
     /// The part of all attempts that failed, from 0 to 1.
@@ -79,6 +82,22 @@ pub(crate) struct Failure {
     kind: &'static str,
     status: Option<u16>,
     reason: String,
+}
+
+impl Failure {
+    fn new(ago: Duration, model: &Name, attempt: &Attempt) -> Self {
+        let mut attempt = attempt.clone();
+        let candidate = attempt.candidate.take();
+        Self {
+            seconds_ago: ago.as_secs(),
+            candidate: candidate.as_deref().unwrap_or("?").to_owned(),
+            model: model.to_string(),
+            kind: attempt.fault.kind().label(),
+            status: attempt.fault.status(),
+            // Without the candidate's name, which it would begin with.
+            reason: attempt.to_string(),
+        }
+    }
 }
 
 impl Stats {
@@ -113,15 +132,14 @@ impl Stats {
             return;
         };
         candidate.minute(minute).served += 1;
-        let taken = call.started.elapsed();
-        let first = call.answered.unwrap_or(taken);
-        push(&mut candidate.first_token, first);
-        let speaking = taken.saturating_sub(first).as_secs_f64();
-        if let (true, Some(usage)) = (call.streamed && speaking > 0.0, call.usage) {
-            push(
-                &mut candidate.tokens_per_second,
-                usage.output as f64 / speaking,
-            );
+        let (true, Some(answered)) = (call.streamed, call.answered) else {
+            return;
+        };
+        push(&mut candidate.first_token, call.first_token(answered));
+        let speaking = call.started.elapsed().saturating_sub(answered);
+        if let (false, Some(usage)) = (speaking.is_zero(), call.usage) {
+            let rate = usage.output as f64 / speaking.as_secs_f64();
+            push(&mut candidate.tokens_per_second, rate);
         }
     }
 
@@ -139,13 +157,8 @@ impl Stats {
         let inner = self.lock();
         let failures = inner.failures.iter().rev();
         failures
-            .map(|(at, model, attempt)| Failure {
-                seconds_ago: now.saturating_duration_since(*at).as_secs(),
-                candidate: attempt.candidate.as_deref().unwrap_or("?").to_owned(),
-                model: model.to_string(),
-                kind: attempt.fault.kind().label(),
-                status: attempt.fault.status(),
-                reason: attempt.to_string(),
+            .map(|(at, model, attempt)| {
+                Failure::new(now.saturating_duration_since(*at), model, attempt)
             })
             .collect()
     }
@@ -172,8 +185,12 @@ impl Inner {
             return;
         };
         if let Some(candidate) = self.candidate(name) {
-            let failed = &mut candidate.minute(minute).failed;
-            *failed.entry(attempt.fault.kind()).or_default() += 1;
+            let minute = candidate.minute(minute);
+            if attempt.number == 0 {
+                minute.passed_over += 1;
+            } else {
+                *minute.failed.entry(attempt.fault.kind()).or_default() += 1;
+            }
         }
         // What is passed over without being called has failed before, and would fill the list.
         if attempt.number > 0 {
@@ -205,6 +222,7 @@ impl Candidate {
         let recent = || self.minutes.iter().filter(|it| it.number + MINUTES > now);
         for minute in recent() {
             summary.served += minute.served;
+            summary.passed_over += minute.passed_over;
             for (kind, count) in &minute.failed {
                 *summary.failed.entry(kind.label()).or_default() += count;
                 failed += count;
@@ -263,6 +281,19 @@ mod tests {
         assert_eq!(percentile(&samples, 0.95), Some(95.0));
         assert_eq!(percentile(&[7.0], 0.95), Some(7.0));
         assert_eq!(percentile(&[], 0.5), None);
+    }
+
+    #[test]
+    fn who_is_passed_over_has_not_failed() {
+        let mut candidate = Candidate::default();
+        let minute = candidate.minute(0);
+        minute.served = 3;
+        minute.passed_over = 90;
+        minute.failed.insert(FaultKind::Overloaded, 1);
+        let summary = candidate.summary(0);
+        assert_eq!(summary.passed_over, 90);
+        assert_eq!(summary.error_rate, 0.25);
+        assert_eq!(summary.minutes, [(3, 1)]);
     }
 
     #[test]

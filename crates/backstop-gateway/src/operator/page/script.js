@@ -1,7 +1,8 @@
 "use strict";
 
 const EVERY_MS = 2000;
-const HOUR = 3600;
+// How many minutes the picture may span: the least that holds all there is to see.
+const SPANS = [5, 15, 30, 60];
 // The picture's own units: one for each ten seconds, so that a short outage can be seen.
 const WIDTH = 360, BARS = 40, STRIP = 48, HEIGHT = 58;
 
@@ -36,9 +37,9 @@ function write(target, text) {
 function duration(seconds) {
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
-  if (whole < HOUR) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  const hours = Math.floor(whole / HOUR);
-  if (hours < 48) return `${hours} h ${Math.floor((whole % HOUR) / 60)} min`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  const hours = Math.floor(whole / 3600);
+  if (hours < 48) return `${hours} h ${Math.floor((whole % 3600) / 60)} min`;
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
@@ -48,6 +49,7 @@ function milliseconds(value) {
   return value >= 10 ? `${Math.round(value)} ms` : `${value.toFixed(1)} ms`;
 }
 
+const title = (model) => model === "*" ? "Any model" : model;
 const count = (value) => value.toLocaleString("en");
 const plain = (label) => label.replaceAll("_", " ");
 
@@ -84,19 +86,21 @@ class Row {
     this.first = figure("First token p50 · p95");
     this.speed = figure("Tokens/s");
     this.kinds = element("p", { class: "kinds" });
+    this.passed = element("p", { class: "passed" });
     this.svg = element("svg", {
       viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img",
     });
+    this.begin = element("span");
     this.peak = element("span");
     this.changes = element("ol");
     this.heading = element("summary");
     this.details = element("details", {}, this.heading, this.changes);
     this.item = element("li", { class: "candidate" },
       element("div", {}, element("h3", {}, this.turn, this.name), this.state),
-      element("div", {}, this.figures, this.kinds),
+      element("div", {}, this.figures, this.kinds, this.passed),
       element("div", { class: "picture" }, this.svg,
         element("div", { class: "axis", "aria-hidden": "true" },
-          element("span", {}, "60 min ago"), this.peak, element("span", {}, "now")),
+          this.begin, this.peak, element("span", {}, "now")),
         this.details));
   }
 
@@ -115,22 +119,26 @@ class Row {
     const speed = candidate.tokens_per_second;
     write(this.speed, speed === null ? "–" : count(Math.round(speed)));
     write(this.kinds, kinds.map(([kind, times]) => `${count(times)} ${plain(kind)}`).join(" · "));
+    const passed = candidate.passed_over;
+    write(this.passed, passed === 0 ? "" : `${count(passed)} passed over without being asked`);
     this.draw(candidate, changes, uptime);
     this.list(changes);
   }
 
   draw(candidate, changes, uptime) {
-    const known = Math.min(uptime, HOUR);
-    const most = Math.max(0, ...candidate.minutes.map(([served, failed]) => served + failed));
+    const span = SPANS.find((it) => it * 60 >= uptime) ?? SPANS.at(-1);
+    // A gateway that has just started knows of fewer minutes than there are places for.
+    const minutes = [...Array(span).fill([0, 0]), ...candidate.minutes].slice(-span);
+    const most = Math.max(...minutes.map(([served, failed]) => served + failed));
+    write(this.begin, `${span} min ago`);
     write(this.peak, most > 0 ? `at most ${count(most)} a minute` : "");
-    const parts = [...bars(candidate.minutes, Math.max(most, 4)), element("line", {
+    const parts = [...bars(minutes, Math.max(most, 4)), element("line", {
       class: "base", x1: 0, x2: WIDTH, y1: BARS, y2: BARS, "vector-effect": "non-scaling-stroke",
     })];
-    if (candidate.circuit) parts.push(...strip(candidate.circuit.state, changes, known));
-    const answered = candidate.minutes.reduce((sum, [served]) => sum + served, 0);
-    const failed = candidate.minutes.reduce((sum, [, failures]) => sum + failures, 0);
-    this.svg.setAttribute("aria-label",
-      `The last hour: ${answered} answered, ${failed} failed, ${changes.length} changes of the circuit.`);
+    if (candidate.circuit) parts.push(...strip(candidate.circuit.state, changes, span * 60, uptime));
+    const [answered, failed] = minutes.reduce(([a, b], [c, d]) => [a + c, b + d], [0, 0]);
+    this.svg.setAttribute("aria-label", `The last ${span} minutes: ${count(answered)} answered, `
+      + `${count(failed)} failed, ${changes.length} changes of the circuit.`);
     this.svg.replaceChildren(...parts);
   }
 
@@ -164,19 +172,20 @@ function* bars(minutes, most) {
 }
 
 // The circuit's states, worked out backwards from the present one. The latest change comes first.
-function* strip(state, changes, known) {
-  const at = (ago) => WIDTH * (1 - Math.min(ago, HOUR) / HOUR);
+function* strip(state, changes, span, uptime) {
+  const known = Math.min(uptime, span);
+  const at = (ago) => WIDTH * (1 - Math.min(ago, span) / span);
   const piece = (state, from, to, words) => element("rect", {
     class: state, x: at(from), width: Math.max(at(to) - at(from), 1),
     y: STRIP, height: HEIGHT - STRIP - 1, "vector-effect": "non-scaling-stroke",
   }, element("title", {}, words));
-  if (known < HOUR) yield piece("before", HOUR, known, "not yet started");
-  let until = 0;
+  if (known < span) yield piece("before", span, known, "not yet started");
   const pieces = [];
+  let until = 0;
   for (const it of changes) {
-    pieces.push(piece(state, it.seconds_ago, until, `${plain(state)} for ${duration(it.seconds_ago - until)}: ${it.cause}`));
-    until = it.seconds_ago;
-    state = it.from;
+    const lasted = duration(it.seconds_ago - until);
+    pieces.push(piece(state, it.seconds_ago, until, `${plain(state)} for ${lasted}: ${it.cause}`));
+    [until, state] = [it.seconds_ago, it.from];
   }
   pieces.push(piece(state, Math.max(known, until), until, plain(state)));
   // What was short is drawn last, and so is not hidden by what was long.
@@ -187,7 +196,7 @@ function showModels({ models, changes, uptime_seconds: uptime }) {
   const latest = changes.toReversed();
   const sections = models.map((model) => {
     const section = keyed(model.name, () => element("section", {},
-      element("h2", {}, model.name === "*" ? "Any model" : model.name),
+      element("h2", {}, title(model.name)),
       element("ol", { class: "candidates" })));
     const items = model.candidates.map((candidate, index) => {
       const row = keyed(`${model.name}\n${candidate.name}`, () => new Row());
@@ -241,8 +250,7 @@ function showFailures(failures) {
   byId("failure-list").hidden = failures.length === 0;
   const body = byId("failure-list").querySelector("tbody");
   body.replaceChildren(...failures.map((it) => {
-    const kind = it.status === null ? plain(it.kind) : `${plain(it.kind)} (${it.status})`;
-    const cells = [duration(it.seconds_ago), it.candidate, it.model, kind, it.reason];
+    const cells = [duration(it.seconds_ago), it.candidate, title(it.model), it.reason];
     return element("tr", {}, ...cells.map((text) => element("td", {}, text)));
   }));
 }

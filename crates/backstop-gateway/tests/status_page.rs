@@ -1,0 +1,77 @@
+//! The page for people to look at, as a browser gets it.
+
+mod common;
+
+use common::Setup;
+
+/// What `script.js` reads of each part, by its own account of it.
+const OF_STATUS: [&str; 7] = [
+    "changes",
+    "failures",
+    "in_flight",
+    "models",
+    "reload_error",
+    "uptime_seconds",
+    "version",
+];
+const OF_CANDIDATE: [&str; 11] = [
+    "circuit",
+    "enabled",
+    "error_rate",
+    "failed",
+    "first_token_p50_ms",
+    "first_token_p95_ms",
+    "minutes",
+    "name",
+    "passed_over",
+    "served",
+    "tokens_per_second",
+];
+
+#[tokio::test]
+async fn the_page_is_one_file_that_runs_nothing_but_its_own_script() {
+    let setup = Setup::new().await;
+    let answer = setup.gateway.get("/").send().await.expect("it answers");
+    assert_eq!(answer.status(), 200);
+    let header = |name: &str| answer.headers()[name].to_str().expect("is text").to_owned();
+    assert!(header("content-type").starts_with("text/html"));
+    assert_eq!(header("x-content-type-options"), "nosniff");
+    let policy = header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"));
+    assert!(!policy.contains("unsafe"));
+    let html = answer.text().await.expect("it comes to its end");
+    assert!(html.starts_with("<!doctype html>"));
+    assert!(!html.contains("{style}") && !html.contains("{script}"));
+}
+
+#[tokio::test]
+async fn the_status_has_all_that_the_page_reads() {
+    let setup = Setup::new().await;
+    let answer = setup.gateway.get("/status.json").send().await;
+    let status: serde_json::Value = answer
+        .expect("it answers")
+        .json()
+        .await
+        .expect("it is JSON");
+    for name in OF_STATUS {
+        assert!(status.get(name).is_some(), "{name}");
+    }
+    let candidate = &status["models"][0]["candidates"][0];
+    for name in OF_CANDIDATE {
+        assert!(candidate.get(name).is_some(), "{name}");
+    }
+    for name in ["name", "state", "retry_after_ms"] {
+        assert!(candidate["circuit"].get(name).is_some(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_needs_the_operators_key_where_callers_need_theirs() {
+    let key = "[keys.app]\nsha256 = \"2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b\"";
+    let setup = Setup::configured("", key).await;
+    for path in ["/", "/status.json", "/metrics"] {
+        let answer = setup.gateway.get(path).send().await.expect("it answers");
+        assert_eq!(answer.status(), 401, "{path}");
+        assert!(answer.headers().contains_key("www-authenticate"));
+    }
+}
