@@ -46,3 +46,10 @@ pub(crate) fn add_fields(object: &mut Vec<u8>, fields: &[(String, crate::Json)])
         object.push(b'}');
     }
 }
+
+/// Writes a number.
+pub(crate) fn number(out: &mut Vec<u8>, number: impl std::fmt::Display) {
+    use std::io::Write as _;
+    // Writing to memory does not fail.
+    let _ = write!(out, "{number}");
+}

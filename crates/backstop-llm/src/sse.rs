@@ -141,7 +141,7 @@ impl SseParser {
 
     /// Cuts off the bytes up to and with the next blank line.
     fn cut(&mut self) -> Option<Bytes> {
-        while let Some(at) = memchr2(&self.buffer[self.scanned..]) {
+        while let Some(at) = line_end(&self.buffer[self.scanned..]) {
             let at = self.scanned + at;
             let end = match self.buffer[at] {
                 b'\n' => at + 1,
@@ -175,8 +175,8 @@ impl Default for SseParser {
 }
 
 /// Where the first LF or CR is.
-fn memchr2(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'))
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr2(b'\n', b'\r', bytes)
 }
 
 /// Reads the fields of one block; none where there is nothing in it but blank lines and fields
@@ -188,9 +188,9 @@ fn read(raw: Bytes) -> Option<SseEvent> {
     let mut comment = false;
     let mut start = 0;
     while start < raw.len() {
-        let length = memchr2(&raw[start..]).unwrap_or(raw.len() - start);
+        let length = line_end(&raw[start..]).unwrap_or(raw.len() - start);
         let line = &raw[start..start + length];
-        let (field, value) = match line.iter().position(|byte| *byte == b':') {
+        let (field, value) = match memchr::memchr(b':', line) {
             Some(colon) => {
                 let value = colon + 1 + usize::from(line.get(colon + 1) == Some(&b' '));
                 (&line[..colon], start + value..start + length)

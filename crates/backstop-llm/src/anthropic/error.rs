@@ -28,20 +28,36 @@ struct Inner {
     kind: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     message: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    details: Details,
+}
+
+#[derive(Default, Deserialize)]
+struct Details {
+    #[serde(default, deserialize_with = "lenient")]
+    error_code: Option<String>,
 }
 
 /// What an error answer means; without a status where it came in a stream.
 pub(super) fn classify(status: Option<StatusCode>, body: &[u8]) -> Error {
     let wire: Wire = serde_json::from_slice(body).unwrap_or_default();
-    let Inner { kind, message } = wire.error;
+    let Inner {
+        kind,
+        message,
+        details,
+    } = wire.error;
     let text = message.as_deref().unwrap_or_default();
-    let named = words::kind_of(&[kind.as_deref()], text);
+    let named = words::kind_of(&[details.error_code.as_deref(), kind.as_deref()], text);
     let of_status = status.and_then(HttpStatus::kind);
     let fault = Fault::new(match (of_status, named) {
         (None, Some(named)) => named,
         (None, None) => words::kind_without_status(kind.as_deref(), None),
         // A used-up balance and a prompt that is too long both come as a plain 400.
         (Some(FaultKind::Invalid | FaultKind::Unavailable), Some(named)) => named,
+        // A limit on spending comes as a limit on the rate of calls.
+        (Some(FaultKind::RateLimited), Some(FaultKind::QuotaExhausted)) => {
+            FaultKind::QuotaExhausted
+        }
         (Some(of_status), _) => of_status,
     });
     let mut error = Error::new(

@@ -9,8 +9,10 @@ use super::{
     response::{OutUsage, write_stop},
 };
 use crate::{
-    Chunk, Dialect, Error, Event, FinishReason, Usage, dialect::Encoder, error::view::attempts,
-    json_write::string,
+    Chunk, Dialect, Error, Event, FinishReason, Usage,
+    dialect::Encoder,
+    error::view::attempts,
+    json_write::{number, string},
 };
 
 /// The block that is being written.
@@ -246,7 +248,7 @@ fn event(out: &mut Vec<u8>, kind: &str, rest: impl FnOnce(&mut Vec<u8>)) {
 
 fn index(out: &mut Vec<u8>, index: u32) {
     out.extend_from_slice(b",\"index\":");
-    out.extend_from_slice(index.to_string().as_bytes());
+    number(out, index);
 }
 
 impl Encoder for Writer {

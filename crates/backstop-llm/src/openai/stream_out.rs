@@ -7,8 +7,10 @@ use super::{
     response::{OutUsage, write_finish},
 };
 use crate::{
-    Chunk, Dialect, Error, Event, Usage, dialect::Encoder, error::view::attempts,
-    json_write::string,
+    Chunk, Dialect, Error, Event, Usage,
+    dialect::Encoder,
+    error::view::attempts,
+    json_write::{number, string},
 };
 
 /// Writes one stream.
@@ -43,7 +45,7 @@ impl Writer {
         head.extend_from_slice(b"data: {\"id\":");
         string(head, id);
         head.extend_from_slice(b",\"object\":\"chat.completion.chunk\",\"created\":");
-        head.extend_from_slice(created.unwrap_or_default().to_string().as_bytes());
+        number(head, created.unwrap_or_default());
         head.extend_from_slice(b",\"model\":");
         string(head, model);
     }
@@ -53,7 +55,7 @@ impl Writer {
         self.start("", "", None);
         out.extend_from_slice(&self.head);
         out.extend_from_slice(b",\"choices\":[{\"index\":");
-        out.extend_from_slice(choice.to_string().as_bytes());
+        number(out, choice);
         out.extend_from_slice(b",\"delta\":{");
         if !self.begun.contains(&choice) {
             self.begun.push(choice);
@@ -84,7 +86,7 @@ impl Writer {
                 name,
             } => self.delta(*choice, out, |out| {
                 out.extend_from_slice(b"\"tool_calls\":[{\"index\":");
-                out.extend_from_slice(index.to_string().as_bytes());
+                number(out, index);
                 out.extend_from_slice(b",\"id\":");
                 string(out, id);
                 out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
@@ -97,7 +99,7 @@ impl Writer {
                 delta,
             } => self.delta(*choice, out, |out| {
                 out.extend_from_slice(b"\"tool_calls\":[{\"index\":");
-                out.extend_from_slice(index.to_string().as_bytes());
+                number(out, index);
                 out.extend_from_slice(b",\"function\":{\"arguments\":");
                 string(out, delta);
                 out.extend_from_slice(b"}}]");
@@ -106,7 +108,7 @@ impl Writer {
                 self.start("", "", None);
                 out.extend_from_slice(&self.head);
                 out.extend_from_slice(b",\"choices\":[{\"index\":");
-                out.extend_from_slice(choice.to_string().as_bytes());
+                number(out, choice);
                 out.extend_from_slice(b",\"delta\":{},\"finish_reason\":");
                 string(out, write_finish(reason));
                 out.extend_from_slice(b"}]}\n\n");
