@@ -1,6 +1,6 @@
 use std::{fmt, sync::OnceLock, time::Duration};
 
-use backstop_core::{Deadline, Fault, Gate, Name, Open, context};
+use backstop_core::{Fault, Gate, Name, Open, context};
 use tokio::{sync::broadcast, time::Instant};
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     rules::Rules,
     state::Machine,
     sync::Arc,
-    token::Refusal,
+    token::{Refusal, Token},
 };
 
 /// A circuit: asked before a call whether that may be made, told afterwards what came of it.
@@ -71,7 +71,7 @@ impl<L> Shared<L> {
     }
 
     pub(crate) fn refused(&self, refusal: Refusal) -> Open {
-        Open::new(self.name.clone(), refusal.reason, refusal.wait())
+        Open::new(self.name.clone(), refusal.reason(), refusal.wait())
     }
 
     pub(crate) fn follow(&self) -> broadcast::Receiver<Transition> {
@@ -116,9 +116,33 @@ impl<L: Listener> Shared<L> {
         }
     }
 
-    /// Tells of a refused call that the machine was not asked about.
-    pub(crate) fn tell_refused(&self, refusal: Refusal) {
-        self.listener.on_refused(&self.name, refusal.reason);
+    #[inline(never)]
+    fn admit_at(&self, now: Instant) -> Result<Token, Refusal> {
+        let admitted = self.machine.admit_at(self.tick(now));
+        self.deliver();
+        if let Err(refusal) = admitted {
+            self.listener.on_refused(&self.name, refusal.reason());
+        }
+        admitted
+    }
+
+    #[inline]
+    pub(crate) fn succeed(&self, token: Token, now: impl FnOnce() -> Instant) {
+        if !self.machine.succeed(token) {
+            self.succeed_at(token, now());
+        }
+    }
+
+    #[inline(never)]
+    fn succeed_at(&self, token: Token, now: Instant) {
+        self.machine.succeed_at(token, self.tick(now));
+        self.deliver();
+    }
+
+    /// Counts a refused call that the machine was not asked about.
+    pub(crate) fn count_refused(&self, refusal: Refusal) {
+        self.machine.count_refused();
+        self.listener.on_refused(&self.name, refusal.reason());
     }
 }
 
@@ -162,29 +186,27 @@ impl<L: Listener> CircuitBreaker<L> {
 
     #[inline]
     fn acquire(&self, now: impl FnOnce() -> Instant) -> Result<Permit<L>, Refusal> {
-        let deadline = context::deadline();
-        self.ticket(now, deadline).map(Permit::new)
+        let admitted = self.admit(now);
+        admitted?;
+        let mut ticket = self.ticket(admitted);
+        ticket.due(context::deadline());
+        Ok(Permit::new(ticket))
     }
 
-    /// Lets a call in, and says until when it must be over.
+    /// Lets a call in, or says why not. The clock is read only where that takes it.
     #[inline]
-    pub(crate) fn ticket(
-        &self,
-        now: impl FnOnce() -> Instant,
-        deadline: Option<Deadline>,
-    ) -> Result<Ticket<L>, Refusal> {
-        let machine = &self.shared.machine;
-        match machine.admit(|| self.shared.tick(now())) {
-            Ok(token) => {
-                self.shared.deliver();
-                Ok(Ticket::new(Arc::clone(&self.shared), token, deadline))
-            }
-            Err(refusal) => {
-                self.shared.deliver();
-                self.shared.tell_refused(refusal);
-                Err(refusal)
-            }
+    pub(crate) fn admit(&self, now: impl FnOnce() -> Instant) -> Result<Token, Refusal> {
+        match self.shared.machine.admit() {
+            Some(token) => Ok(token),
+            None => self.shared.admit_at(now()),
         }
+    }
+
+    /// What a call holds that was let in; where it was not, a ticket for nothing, which keeps the
+    /// circuit's name at hand.
+    #[inline]
+    pub(crate) fn ticket(&self, admitted: Result<Token, Refusal>) -> Ticket<L> {
+        Ticket::new(&self.shared, admitted.unwrap_or(Token::plain(0)))
     }
 }
 

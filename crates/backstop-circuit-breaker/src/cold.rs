@@ -9,7 +9,7 @@ use crate::{
     rate::Span,
     rules::Rules,
     state::Machine,
-    token::Refusal,
+    token::{Reason, Refusal, Token},
     window::{Past, Tally},
 };
 
@@ -101,11 +101,11 @@ impl Cold {
         let until = self.next_place(rules);
         if until > now {
             return Err(Refusal {
-                reason: Refusal::HALF_OPEN,
-                retry_after: Some(until - now),
+                reason: Reason::HalfOpen,
+                wait: until - now,
             });
         }
-        self.last_probe = self.last_probe.wrapping_add(1);
+        self.last_probe = Token::next_probe(self.last_probe);
         self.probes.push(Probe {
             number: self.last_probe,
             lease_end: now.saturating_add(rules.probe_lease),
@@ -167,6 +167,14 @@ impl Cold {
     /// How many calls in flight are slow already.
     pub(crate) fn slow_in_flight(&self, now: u64) -> u64 {
         self.slow.as_ref().map_or(0, |flight| flight.slow(now))
+    }
+
+    /// A call begins. False where those in flight are not counted.
+    pub(crate) fn enter(&mut self, now: u64) -> bool {
+        if let Some(flight) = &mut self.slow {
+            flight.enter(now);
+        }
+        self.slow.is_some()
     }
 
     /// A call is no longer in flight.

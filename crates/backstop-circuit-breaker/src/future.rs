@@ -3,21 +3,22 @@
 use std::{
     fmt, mem,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
-use backstop_core::{Classify, Tail, Verdict, context};
+use backstop_core::{Classify, Open, Tail, Verdict, context};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use crate::{CircuitBreaker, Listener, TailGuard, permit::Ticket, token::Refusal};
+use crate::{Listener, TailGuard, permit::Ticket, token::Refusal};
 
 pin_project! {
     /// The future of [`CircuitBreakerService`](crate::CircuitBreakerService).
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F, C, T, L: Listener> {
         #[pin]
-        state: State<F, L>,
+        state: State<F>,
+        ticket: Ticket<L>,
         classify: C,
         tail: T,
     }
@@ -25,44 +26,31 @@ pin_project! {
 
 pin_project! {
     #[project = StateProj]
-    enum State<F, L: Listener> {
+    enum State<F> {
         /// The service has been called.
         Called {
             #[pin]
             response: F,
-            ticket: Option<Ticket<L>>,
         },
         /// The circuit refused.
-        Refused {
-            breaker: CircuitBreaker<L>,
-            refusal: Refusal,
-        },
+        Refused { refusal: Refusal },
     }
 }
 
 impl<F, C, T, L: Listener> ResponseFuture<F, C, T, L> {
     #[inline]
-    pub(crate) const fn called(
-        response: F,
-        ticket: Option<Ticket<L>>,
+    pub(crate) fn new(
+        response: Result<F, Refusal>,
+        ticket: Ticket<L>,
         classify: C,
         tail: T,
     ) -> Self {
         Self {
-            state: State::Called { response, ticket },
-            classify,
-            tail,
-        }
-    }
-
-    pub(crate) const fn refused(
-        breaker: CircuitBreaker<L>,
-        refusal: Refusal,
-        classify: C,
-        tail: T,
-    ) -> Self {
-        Self {
-            state: State::Refused { breaker, refusal },
+            state: match response {
+                Ok(response) => State::Called { response },
+                Err(refusal) => State::Refused { refusal },
+            },
+            ticket,
             classify,
             tail,
         }
@@ -72,7 +60,7 @@ impl<F, C, T, L: Listener> ResponseFuture<F, C, T, L> {
 impl<F, C, T, L, Res, E> Future for ResponseFuture<F, C, T, L>
 where
     F: Future<Output = Result<Res, E>>,
-    E: From<backstop_core::Open>,
+    E: From<Open>,
     C: Classify<Res, E>,
     T: Tail<Res, TailGuard<L>>,
     L: Listener,
@@ -82,10 +70,11 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let (response, ticket) = match this.state.project() {
-            StateProj::Called { response, ticket } => (response, ticket),
-            StateProj::Refused { breaker, refusal } => {
-                let open = breaker.shared.refused(*refusal);
+        let ticket = this.ticket;
+        let response = match this.state.project() {
+            StateProj::Called { response } => response,
+            StateProj::Refused { refusal } => {
+                let open = ticket.refused(*refusal).expect("polled after completion");
                 context::leave_fault(open.fault());
                 return Poll::Ready(Err(open.into()));
             }
@@ -96,24 +85,23 @@ where
         let guard = OnPanic(ticket);
         let polled = response.poll(cx);
         guard.disarm();
-        let result = ready!(polled);
-        let mut ticket = ticket.take().expect("polled after completion");
-        let verdict = this.classify.judge(result.as_ref());
-        let response = match result {
-            Ok(response) => response,
-            Err(error) => {
-                ticket.settle(verdict);
-                return Poll::Ready(Err(error));
+        let Poll::Ready(result) = polled else {
+            // Whoever has the call wait has put its deadline on the clock by now. A call that is
+            // answered at once need not know it.
+            ticket.due(context::deadline());
+            return Poll::Pending;
+        };
+        match (this.classify.judge(result.as_ref()), result) {
+            (Verdict::Success, Ok(response)) => {
+                let guard = TailGuard::new(ticket.commit(Instant::now));
+                Poll::Ready(Ok(this.tail.attach(response, guard)))
             }
-        };
-        let guard = if matches!(verdict, Verdict::Success) {
-            ticket.commit(Instant::now);
-            TailGuard::new(ticket)
-        } else {
-            ticket.settle(verdict);
-            TailGuard::idle()
-        };
-        Poll::Ready(Ok(this.tail.attach(response, guard)))
+            (verdict, result) => {
+                ticket.settle(verdict);
+                let attach = |response| this.tail.attach(response, TailGuard::settled());
+                Poll::Ready(result.map(attach))
+            }
+        }
     }
 }
 
@@ -124,7 +112,7 @@ impl<F, C, T, L: Listener> fmt::Debug for ResponseFuture<F, C, T, L> {
 }
 
 /// Counts a failure if the service panics meanwhile.
-pub(crate) struct OnPanic<'a, L: Listener>(pub(crate) &'a mut Option<Ticket<L>>);
+pub(crate) struct OnPanic<'a, L: Listener>(pub(crate) &'a mut Ticket<L>);
 
 impl<L: Listener> OnPanic<'_, L> {
     /// The service came back.
@@ -137,8 +125,6 @@ impl<L: Listener> OnPanic<'_, L> {
 impl<L: Listener> Drop for OnPanic<'_, L> {
     #[cold]
     fn drop(&mut self) {
-        if let Some(mut ticket) = self.0.take() {
-            ticket.panicked();
-        }
+        self.0.panicked();
     }
 }

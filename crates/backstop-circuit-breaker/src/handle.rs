@@ -174,22 +174,20 @@ impl<L: Listener> CircuitBreaker<L> {
         });
     }
 
-    /// Ends an open wait: the next call is a probe. False where the circuit was not open.
-    pub fn half_open(&self) -> bool {
-        self.half_open_at(Instant::now())
+    /// Ends an open wait: the next call is a probe. A circuit through which calls pass is left as
+    /// it is.
+    pub fn half_open(&self) {
+        self.half_open_at(Instant::now());
     }
 
     /// [`half_open`](Self::half_open) at this instant.
-    pub fn half_open_at(&self, now: Instant) -> bool {
-        let mut done = false;
+    pub fn half_open_at(&self, now: Instant) {
         self.order_at(now, |shared, cold, now| {
             let state = shared.machine.word.load().state();
-            done = matches!(state, State::HalfOpen | State::ForcedOpen | State::Open);
-            if done && state != State::HalfOpen {
+            if matches!(state, State::ForcedOpen | State::Open) {
                 shared.machine.half_open(cold, now, Cause::ByHand);
             }
         });
-        done
     }
 
     /// Closes the circuit. One that is closed already is left as it is.

@@ -1,13 +1,13 @@
 use std::fmt;
 
-use backstop_core::{Deadline, Fault, FaultKind, Verdict};
+use backstop_core::{Deadline, Fault, FaultKind, Open, Verdict};
 use tokio::time::Instant;
 
 use crate::{
     Listener,
     breaker::Shared,
     sync::Arc,
-    token::{Outcome, Token},
+    token::{Outcome, Refusal, Token},
 };
 
 /// Leave to make one call.
@@ -42,12 +42,12 @@ impl<L: Listener> Permit<L> {
     /// The service did what was asked of it.
     #[inline]
     pub fn success(mut self) {
-        self.ticket.succeed(Instant::now);
+        self.ticket.take().succeed(Instant::now);
     }
 
     /// [`success`](Self::success) at this instant.
     pub fn success_at(mut self, now: Instant) {
-        self.ticket.succeed(|| now);
+        self.ticket.take().succeed(|| now);
     }
 
     /// The service failed. What kind of fault it was decides what that means to the circuit: the
@@ -80,18 +80,18 @@ impl<L: Listener> Permit<L> {
     /// call was slow or was not. What becomes of the tail is told as of any call; to drop the
     /// permit is neutral from now on, whatever the deadline.
     pub fn commit(&mut self) {
-        self.ticket.commit(Instant::now);
+        self.ticket = self.ticket.commit(Instant::now);
     }
 
     /// [`commit`](Self::commit) at this instant.
     pub fn commit_at(&mut self, now: Instant) {
-        self.ticket.commit(|| now);
+        self.ticket = self.ticket.commit(|| now);
     }
 }
 
 impl<L: Listener> Drop for Permit<L> {
     fn drop(&mut self) {
-        if !self.ticket.settled && !self.panicking && std::thread::panicking() {
+        if !self.panicking && std::thread::panicking() {
             self.ticket.panicked();
         }
     }
@@ -100,56 +100,98 @@ impl<L: Listener> Drop for Permit<L> {
 impl<L: Listener> fmt::Debug for Permit<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit")
-            .field("circuit", &self.ticket.shared.name)
+            .field("ticket", &self.ticket)
             .finish_non_exhaustive()
     }
 }
 
-/// What a call holds while it is under way.
+/// What a call holds while it is under way: its place in the circuit, until it is given up.
 pub(crate) struct Ticket<L: Listener> {
-    shared: Arc<Shared<L>>,
+    /// None once the matter is settled.
+    shared: Option<Arc<Shared<L>>>,
     token: Token,
-    deadline: Option<Deadline>,
-    settled: bool,
+    /// When the call's time is up, by the circuit's clock.
+    deadline: u64,
 }
+
+const NO_DEADLINE: u64 = u64::MAX;
 
 impl<L: Listener> Ticket<L> {
     #[inline]
-    pub(crate) fn new(shared: Arc<Shared<L>>, token: Token, deadline: Option<Deadline>) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared<L>>, token: Token) -> Self {
         Self {
-            shared,
+            shared: Some(Arc::clone(shared)),
             token,
-            deadline,
-            settled: false,
+            deadline: NO_DEADLINE,
         }
     }
 
-    #[inline]
-    pub(crate) fn commit(&mut self, now: impl FnOnce() -> Instant) {
-        let shared = &self.shared;
-        self.token = shared.machine.commit(self.token, || shared.tick(now()));
-        self.deadline = None;
-        shared.deliver();
+    /// A ticket for nothing.
+    pub(crate) const fn settled() -> Self {
+        Self {
+            shared: None,
+            token: Token::plain(0),
+            deadline: NO_DEADLINE,
+        }
     }
 
+    /// The call's time is up by then. The first such instant holds.
+    pub(crate) fn due(&mut self, deadline: Option<Deadline>) {
+        if let (Some(shared), Some(deadline), NO_DEADLINE) = (&self.shared, deadline, self.deadline)
+        {
+            self.deadline = shared.tick(deadline.instant());
+        }
+    }
+
+    /// Takes the ticket out of its place, for the tail of the call.
     #[inline]
-    pub(crate) fn succeed(&mut self, now: impl FnOnce() -> Instant) {
-        self.settled = true;
-        let shared = &self.shared;
-        shared.machine.succeed(self.token, || shared.tick(now()));
-        shared.deliver();
+    pub(crate) fn commit(&mut self, now: impl FnOnce() -> Instant) -> Self {
+        if !self.token.is_simple() {
+            self.commit_at(now());
+        }
+        Self {
+            shared: self.shared.take(),
+            token: self.token,
+            deadline: NO_DEADLINE,
+        }
+    }
+
+    fn commit_at(&mut self, now: Instant) {
+        if let Some(shared) = &self.shared {
+            self.token = shared.machine.commit(self.token, shared.tick(now));
+            shared.deliver();
+        }
+    }
+
+    // The ticket is consumed on the spot, so that it need never be written to memory.
+    #[inline(always)]
+    pub(crate) fn succeed(mut self, now: impl FnOnce() -> Instant) {
+        let (shared, token) = (self.shared.take(), self.token);
+        std::mem::forget(self);
+        if let Some(shared) = shared {
+            shared.succeed(token, now);
+        }
+    }
+
+    /// Takes the ticket out of its place.
+    pub(crate) fn take(&mut self) -> Self {
+        Self {
+            shared: self.shared.take(),
+            ..*self
+        }
     }
 
     pub(crate) fn fail(&mut self, fault: &Fault, now: Instant) {
-        self.settled = true;
-        let shared = &self.shared;
-        shared.machine.fail(self.token, fault, shared.tick(now));
-        shared.deliver();
+        if let Some(shared) = self.shared.take() {
+            shared.machine.fail(self.token, fault, shared.tick(now));
+            shared.deliver();
+        }
     }
 
+    #[inline(never)]
     pub(crate) fn settle(&mut self, verdict: Verdict) {
         match verdict {
-            Verdict::Success => self.succeed(Instant::now),
+            Verdict::Success => self.take().succeed(Instant::now),
             Verdict::Failure(fault) => self.fail(&fault, Instant::now()),
             _ => self.ignore(Instant::now),
         }
@@ -165,8 +207,9 @@ impl<L: Listener> Ticket<L> {
     }
 
     fn end(&mut self, outcome: Outcome, now: impl FnOnce() -> Instant) {
-        self.settled = true;
-        let shared = &self.shared;
+        let Some(shared) = self.shared.take() else {
+            return;
+        };
         if outcome != Outcome::Neutral || self.token.is_kept() {
             shared
                 .machine
@@ -175,15 +218,20 @@ impl<L: Listener> Ticket<L> {
         }
     }
 
+    /// Why the call was refused, as an error: the end of a ticket for nothing.
+    pub(crate) fn refused(&mut self, refusal: Refusal) -> Option<Open> {
+        Some(self.shared.take()?.refused(refusal))
+    }
+
     /// The call was dropped: neutral, unless its time was up. A tail has no such limit.
     #[cold]
     fn abandon(&mut self) {
         let now = Instant::now();
-        match self.deadline {
-            Some(deadline) if deadline.has_passed(now) => {
-                self.fail(&Fault::new(FaultKind::TimedOut), now);
-            }
-            _ => self.ignore(|| now),
+        let is_late = |shared: &Arc<Shared<L>>| shared.tick(now) >= self.deadline;
+        if self.deadline != NO_DEADLINE && self.shared.as_ref().is_some_and(is_late) {
+            self.fail(&Fault::new(FaultKind::TimedOut), now);
+        } else {
+            self.ignore(|| now);
         }
     }
 }
@@ -191,7 +239,7 @@ impl<L: Listener> Ticket<L> {
 impl<L: Listener> Drop for Ticket<L> {
     #[inline]
     fn drop(&mut self) {
-        if !self.settled {
+        if self.shared.is_some() {
             self.abandon();
         }
     }
@@ -200,7 +248,7 @@ impl<L: Listener> Drop for Ticket<L> {
 impl<L: Listener> fmt::Debug for Ticket<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ticket")
-            .field("token", &self.token)
+            .field("circuit", &self.shared.as_ref().map(|shared| &shared.name))
             .finish_non_exhaustive()
     }
 }

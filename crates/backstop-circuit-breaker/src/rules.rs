@@ -26,6 +26,12 @@ pub(crate) struct Rules {
     pub(crate) buckets: u8,
     /// Whether there is a window over the last so many calls.
     pub(crate) last_calls: bool,
+    /// Whether calls are counted in a window, so that their end must be dated.
+    pub(crate) windowed: bool,
+    /// Whether that can be done without the lock.
+    pub(crate) lock_free: bool,
+    /// Whether the beginning of a call must be dated.
+    pub(crate) dated: bool,
     pub(crate) wait: Wait,
     retry_after_cap: u64,
     quota_wait: u64,
@@ -75,6 +81,9 @@ impl Rules {
             width,
             buckets,
             last_calls: last_calls.is_some(),
+            windowed,
+            lock_free: width != 0 && policy.slow.is_none(),
+            dated: policy.slow.is_some(),
             wait: policy.wait.compile(),
             retry_after_cap: micros(policy.retry_after_cap),
             quota_wait: micros(policy.quota_wait),
@@ -89,12 +98,6 @@ impl Rules {
             at_once: policy.at_once,
             hold_off: policy.hold_off,
         }
-    }
-
-    /// Whether calls are counted in a window.
-    #[inline]
-    pub(crate) const fn is_windowed(&self) -> bool {
-        self.width != 0 || self.last_calls
     }
 
     pub(crate) fn weigh(&self, fault: &Fault) -> Weight {

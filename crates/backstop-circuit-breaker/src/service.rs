@@ -85,17 +85,18 @@ where
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.refused = self.breaker.refusal(context::now);
+        self.refused = self.breaker.refusal(Instant::now);
         if self.refused.is_some() {
             return Poll::Ready(Ok(()));
         }
-        context::clear_fault();
         let result = ready!(self.inner.poll_ready(cx));
         if let Err(error) = &result {
             // No call was made, but the service has been found failing: in a half-open circuit
             // that takes a probe.
-            if let Ok(mut ticket) = self.breaker.ticket(Instant::now, None) {
-                ticket.settle(self.classify.judge(Err(error)));
+            let admitted = self.breaker.admit(Instant::now);
+            if admitted.is_ok() {
+                let verdict = self.classify.classify(Err(error));
+                self.breaker.ticket(admitted).settle(verdict);
             }
         }
         Poll::Ready(result)
@@ -103,24 +104,24 @@ where
 
     #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
-        let admitted = match self.refused.take() {
-            None => self.breaker.ticket(context::now, context::deadline()),
+        let admitted = match self.refused {
+            None => self.breaker.admit(context::now),
             Some(refusal) => {
-                self.breaker.shared.machine.count_refused();
-                self.breaker.shared.tell_refused(refusal);
+                self.refused = None;
+                self.breaker.shared.count_refused(refusal);
                 Err(refusal)
             }
         };
-        let (classify, tail) = (self.classify.clone(), self.tail.clone());
-        match admitted {
-            Ok(ticket) => {
-                let mut ticket = Some(ticket);
+        let mut ticket = self.breaker.ticket(admitted);
+        let response = match admitted {
+            Ok(_) => {
                 let guard = OnPanic(&mut ticket);
                 let response = self.inner.call(request);
                 guard.disarm();
-                ResponseFuture::called(response, ticket, classify, tail)
+                Ok(response)
             }
-            Err(refusal) => ResponseFuture::refused(self.breaker.clone(), refusal, classify, tail),
-        }
+            Err(refusal) => Err(refusal),
+        };
+        ResponseFuture::new(response, ticket, self.classify.clone(), self.tail.clone())
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     cold::{Change, Cold, News},
     rules::{Rules, Weight},
     sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, lock},
-    token::{Outcome, Part, Refusal, Token},
+    token::{Outcome, Reason, Refusal, Token},
     window::{Added, Present, Stale},
     word::{AtomicWord, Word},
 };
@@ -66,35 +66,31 @@ impl Machine {
     pub(crate) fn refusal(&self, now: u64) -> Option<Refusal> {
         let word = self.word.load();
         let reason = match word.state() {
-            State::Closed if word.is_held() => Refusal::HELD_OFF,
+            State::Closed if word.is_held() => Reason::HeldOff,
             State::Closed | State::Disabled | State::MetricsOnly => return None,
             State::ForcedOpen => {
                 return Some(Refusal {
-                    reason: Refusal::ISOLATED,
-                    retry_after: None,
+                    reason: Reason::Isolated,
+                    wait: Refusal::UNKNOWN,
                 });
             }
-            State::HalfOpen => Refusal::HALF_OPEN,
-            State::Open => Refusal::OPEN,
+            State::HalfOpen => Reason::HalfOpen,
+            State::Open => Reason::Open,
         };
-        let left = self.until.load(Ordering::Acquire).saturating_sub(now);
-        (left > 0).then_some(Refusal {
-            reason,
-            retry_after: Some(left),
-        })
+        let wait = self.until.load(Ordering::Acquire).saturating_sub(now);
+        (wait > 0).then_some(Refusal { reason, wait })
+    }
+
+    /// Lets a call in without asking the time, where that will do.
+    #[inline]
+    pub(crate) fn admit(&self) -> Option<Token> {
+        let word = self.word.load();
+        let unasked = word.passes() && !self.rules.dated;
+        unasked.then(|| Token::plain(word.generation()))
     }
 
     /// Lets a call in, or says why not.
-    #[inline]
-    pub(crate) fn admit(&self, now: impl FnOnce() -> u64) -> Result<Token, Refusal> {
-        let word = self.word.load();
-        if word.passes() && self.rules.slow_after.is_none() {
-            return Ok(Token::plain(word.generation()));
-        }
-        self.admit_at(now())
-    }
-
-    fn admit_at(&self, now: u64) -> Result<Token, Refusal> {
+    pub(crate) fn admit_at(&self, now: u64) -> Result<Token, Refusal> {
         let admitted = match self.refusal(now) {
             Some(refusal) => Err(refusal),
             None => self.admit_locked(now),
@@ -113,33 +109,29 @@ impl Machine {
         let cold = &mut self.cold();
         self.tick_locked(cold, now);
         let word = self.word.load();
-        match word.state() {
-            State::Closed if word.is_held() && self.refusal(now).is_none() => self.word.release(),
-            State::Open if self.refusal(now).is_none() => {
-                self.half_open(cold, now, Cause::WaitOver)
+        if self.refusal(now).is_none() {
+            match word.state() {
+                State::Closed if word.is_held() => self.word.release(),
+                State::Open => self.half_open(cold, now, Cause::WaitOver),
+                _ => {}
             }
-            _ => {}
         }
         if let Some(refusal) = self.refusal(now) {
             return Err(refusal);
         }
         let word = self.word.load();
-        let mut token = Token::plain(word.generation());
-        token.began = now;
+        let generation = word.generation();
         match word.state() {
             State::HalfOpen => {
-                token.part = Part::Probe(cold.probe(now, &self.rules)?);
+                let number = cold.probe(now, &self.rules)?;
                 self.bar(cold);
+                Ok(Token::probe(generation, number, now))
             }
-            State::Closed | State::MetricsOnly => {
-                if let Some(slow) = &mut cold.slow {
-                    slow.enter(now);
-                    token.flying = true;
-                }
+            State::Closed | State::MetricsOnly if cold.enter(now) => {
+                Ok(Token::flying(generation, now))
             }
-            _ => {}
+            _ => Ok(Token::plain(generation)),
         }
-        Ok(token)
     }
 
     /// Does what the passing of time alone does.
@@ -179,56 +171,51 @@ impl Machine {
 
     /// The call has committed: its response is there, and only its tail is to come. A probe is
     /// judged by that; whether a call was slow is settled.
-    #[inline]
-    pub(crate) fn commit(&self, token: Token, now: impl FnOnce() -> u64) -> Token {
-        if token.part == Part::Plain && !token.flying {
-            return token;
+    pub(crate) fn commit(&self, token: Token, now: u64) -> Token {
+        if token.number().is_some() {
+            return Token::tail(self.settle_probe(token, Outcome::Success, now));
         }
-        self.commit_at(token, now())
-    }
-
-    fn commit_at(&self, mut token: Token, now: u64) -> Token {
-        match token.part {
-            Part::Plain => {
-                token.slow = Some(self.is_slow(&token, now));
-                self.land(&token);
-                token.flying = false;
-            }
-            Part::Probe(_) => {
-                token.generation = self.settle_probe(&token, Outcome::Success, now);
-                token.part = Part::Tail;
-                token.slow = Some(false);
-            }
-            Part::Tail => {}
+        if token.is_flying() {
+            self.land(token);
+            return token.committed(self.is_slow(token, now));
         }
         token
     }
 
+    /// Takes a success without asking the time, where that will do.
     #[inline]
-    pub(crate) fn succeed(&self, token: Token, now: impl FnOnce() -> u64) {
-        let word = self.word.load();
-        let plain = token.part == Part::Plain && !token.flying && token.slow.is_none();
-        if plain && !self.rules.last_calls && self.counts(word, token.generation) {
-            if word.consecutive() != 0 && self.word.end_run(token.generation).is_none() {
-                self.count_late();
-            } else if self.rules.width != 0 {
-                self.count_success(token, now());
+    pub(crate) fn succeed(&self, token: Token) -> bool {
+        !self.rules.windowed && token.is_undisturbed(self.word.load())
+    }
+
+    /// Takes a success.
+    #[inline]
+    pub(crate) fn succeed_at(&self, token: Token, now: u64) {
+        if self.rules.lock_free && token.is_undisturbed(self.word.load()) {
+            let current = || token.is_undisturbed(self.word.load());
+            let added = self.present.add(now, false, &self.rules, current);
+            if matches!(added, Ok(Added::Harmless)) {
+                return;
             }
-            return;
+            return self.follow_up(added, token, now);
         }
-        self.settle(token, Outcome::Success, now());
+        self.settle(token, Outcome::Success, now);
+    }
+
+    /// Does what remains to be done about a success that was not plainly harmless.
+    fn follow_up(&self, added: Result<Added, Stale>, token: Token, now: u64) {
+        let cause = match added {
+            Ok(Added::TooLate) => return self.settle(token, Outcome::Success, now),
+            added => self.counted(added, token, false, now),
+        };
+        if let Some(cause) = cause {
+            self.exceed_in(token.generation(), now, cause, 0);
+        }
     }
 
     #[inline]
     fn counts(&self, word: Word, generation: u32) -> bool {
         word.generation() == generation && word.is(State::Closed)
-    }
-
-    #[inline]
-    fn count_success(&self, token: Token, now: u64) {
-        if let Some(cause) = self.count(&token, false, now) {
-            self.exceed_in(token.generation, now, cause, 0);
-        }
     }
 
     pub(crate) fn fail(&self, token: Token, fault: &backstop_core::Fault, now: u64) {
@@ -243,21 +230,21 @@ impl Machine {
     }
 
     pub(crate) fn settle(&self, token: Token, outcome: Outcome, now: u64) {
-        match token.part {
-            Part::Plain => self.settle_plain(&token, outcome, now),
-            Part::Probe(_) => {
-                self.settle_probe(&token, outcome, now);
-            }
-            Part::Tail => self.settle_tail(token, outcome, now),
+        if token.number().is_some() {
+            self.settle_probe(token, outcome, now);
+        } else if token.is_tail() {
+            self.settle_tail(token, outcome, now);
+        } else {
+            self.settle_plain(token, outcome, now);
         }
     }
 
-    fn settle_plain(&self, token: &Token, outcome: Outcome, now: u64) {
+    fn settle_plain(&self, token: Token, outcome: Outcome, now: u64) {
         let (failed, floor) = match outcome {
             Outcome::Neutral => return self.land(token),
             Outcome::HoldOff(wait) => {
                 self.land(token);
-                return self.hold_off(token.generation, now, wait);
+                return self.hold_off(token.generation(), now, wait);
             }
             Outcome::Success => (false, 0),
             Outcome::Failure(floor) | Outcome::AtOnce(floor) => (true, floor),
@@ -266,9 +253,9 @@ impl Machine {
             return;
         }
         let run = if failed {
-            self.word.extend_run(token.generation)
+            self.word.extend_run(token.generation())
         } else {
-            self.word.end_run(token.generation)
+            self.word.end_run(token.generation())
         };
         let Some(word) = run else {
             return self.count_late();
@@ -284,7 +271,7 @@ impl Machine {
             counted
         };
         if let Some(cause) = cause {
-            self.exceed_in(token.generation, now, cause, floor);
+            self.exceed_in(token.generation(), now, cause, floor);
         }
     }
 
@@ -296,39 +283,48 @@ impl Machine {
     }
 
     /// Counts a call in the window, and says which threshold that has reached.
-    #[inline]
-    fn count(&self, token: &Token, failed: bool, now: u64) -> Option<Cause> {
-        let lock_free = self.rules.width != 0 && self.rules.slow_after.is_none();
-        if lock_free {
-            let current = || self.word.load().generation() == token.generation;
-            match self.present.add(now, failed, &self.rules, current) {
-                Ok(Added::Harmless) => return None,
-                Ok(Added::Tally(tally)) => return self.rules.too_many(tally),
-                Ok(Added::TooLate) => {
-                    self.count_late();
-                    return None;
-                }
-                Ok(Added::Unknown) => {
-                    let cold = &mut self.cold();
-                    return self.rules.too_many(cold.tally(now, self));
-                }
-                Err(Stale) => {}
-            }
+    fn count(&self, token: Token, failed: bool, now: u64) -> Option<Cause> {
+        if !self.rules.lock_free {
+            return self.count_locked(token, failed, now);
         }
-        self.count_locked(token, failed, now)
+        let current = || self.word.load().generation() == token.generation();
+        let added = self.present.add(now, failed, &self.rules, current);
+        self.counted(added, token, failed, now)
     }
 
-    fn count_locked(&self, token: &Token, failed: bool, now: u64) -> Option<Cause> {
-        if !self.rules.is_windowed() {
+    fn counted(
+        &self,
+        added: Result<Added, Stale>,
+        token: Token,
+        failed: bool,
+        now: u64,
+    ) -> Option<Cause> {
+        match added {
+            Ok(Added::Harmless) => None,
+            Ok(Added::Tally(tally)) => self.rules.too_many(tally),
+            Ok(Added::TooLate) => {
+                self.count_late();
+                None
+            }
+            Ok(Added::Unknown) => {
+                let cold = &mut self.cold();
+                self.rules.too_many(cold.tally(now, self))
+            }
+            Err(Stale) => self.count_locked(token, failed, now),
+        }
+    }
+
+    fn count_locked(&self, token: Token, failed: bool, now: u64) -> Option<Cause> {
+        if !self.rules.windowed {
             return None;
         }
         let cold = &mut self.cold();
-        if self.word.load().generation() != token.generation {
+        if self.word.load().generation() != token.generation() {
             self.count_late();
             return None;
         }
-        if token.flying {
-            cold.leave(token.began);
+        if token.is_flying() {
+            cold.leave(token.began());
         }
         let slow = self.is_slow(token, now);
         let tally = cold.add(failed, slow, now, self);
@@ -337,17 +333,15 @@ impl Machine {
         self.rules.too_many(tally).or_else(too_slow)
     }
 
-    fn settle_probe(&self, token: &Token, outcome: Outcome, now: u64) -> u32 {
+    fn settle_probe(&self, token: Token, outcome: Outcome, now: u64) -> u32 {
         let cold = &mut self.cold();
         self.tick_locked(cold, now);
-        let Part::Probe(number) = token.part else {
-            return token.generation;
-        };
-        if self.word.load().generation() != token.generation || !cold.take_back(number) {
+        let is_out = token.number().is_some_and(|number| cold.take_back(number));
+        if self.word.load().generation() != token.generation() || !is_out {
             if outcome != Outcome::Neutral {
                 self.count_late();
             }
-            return token.generation;
+            return token.generation();
         }
         let outcome = match outcome {
             Outcome::Success if self.is_slow(token, now) => Outcome::Failure(0),
@@ -381,40 +375,39 @@ impl Machine {
 
     /// The tail of a probe that was judged a success. While others are still being judged its
     /// failure takes that back; later it counts like any other call of the circuit it closed.
-    fn settle_tail(&self, mut token: Token, outcome: Outcome, now: u64) {
+    fn settle_tail(&self, token: Token, outcome: Outcome, now: u64) {
         if matches!(outcome, Outcome::Success | Outcome::Neutral) {
             return;
         }
+        let mut generation = token.generation();
         {
             let cold = &mut self.cold();
             let word = self.word.load();
-            let generation = word.generation();
-            if generation == token.generation && word.is(State::HalfOpen) && cold.succeeded > 0 {
+            if word.generation() == generation && word.is(State::HalfOpen) && cold.succeeded > 0 {
                 cold.succeeded -= 1;
                 return self.judge(cold, outcome, now);
             }
-            if generation == token.generation.wrapping_add(1) && word.is(State::Closed) {
-                token.generation = generation;
+            if word.generation() == generation.wrapping_add(1) && word.is(State::Closed) {
+                generation = word.generation();
             }
         }
-        token.part = Part::Plain;
-        self.settle_plain(&token, outcome, now);
+        self.settle_plain(token.as_plain(generation), outcome, now);
     }
 
     /// Takes a call that ends without a result from those in flight.
-    fn land(&self, token: &Token) {
-        if token.flying {
+    fn land(&self, token: Token) {
+        if token.is_flying() {
             let cold = &mut self.cold();
-            if self.word.load().generation() == token.generation {
-                cold.leave(token.began);
+            if self.word.load().generation() == token.generation() {
+                cold.leave(token.began());
             }
         }
     }
 
-    fn is_slow(&self, token: &Token, now: u64) -> bool {
-        let over = |after: u64| now.saturating_sub(token.began) >= after;
+    fn is_slow(&self, token: Token, now: u64) -> bool {
+        let over = |after: u64| now.saturating_sub(token.began()) >= after;
         let is_over = || self.rules.slow_after.is_some_and(over);
-        token.slow.unwrap_or_else(is_over)
+        token.slow().unwrap_or_else(is_over)
     }
 
     fn count_late(&self) {

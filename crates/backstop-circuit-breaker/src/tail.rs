@@ -8,45 +8,34 @@ use crate::{Listener, permit::Ticket};
 /// The watch that the circuit breaker attaches to a response's tail: tells the circuit how that
 /// ended. A tail that is dropped before its end is neutral.
 pub struct TailGuard<L: Listener = ()> {
-    /// Gone where the response itself has settled the matter.
-    ticket: Option<Ticket<L>>,
+    /// Settled already where the response itself has failed.
+    ticket: Ticket<L>,
 }
 
 impl<L: Listener> TailGuard<L> {
     #[inline]
     pub(crate) const fn new(ticket: Ticket<L>) -> Self {
-        Self {
-            ticket: Some(ticket),
-        }
+        Self { ticket }
     }
 
-    #[inline]
-    pub(crate) const fn idle() -> Self {
-        Self { ticket: None }
-    }
-
-    #[inline]
-    fn succeed(mut self) {
-        if let Some(mut ticket) = self.ticket.take() {
-            ticket.succeed(Instant::now);
-        }
+    /// There is nothing more to tell.
+    pub(crate) const fn settled() -> Self {
+        Self::new(Ticket::settled())
     }
 }
 
 impl<L: Listener> Completes for TailGuard<L> {
-    #[inline]
+    #[inline(always)]
     fn completed(self) {
-        self.succeed();
+        self.ticket.succeed(Instant::now);
     }
 }
 
 impl<E, L: Listener> Watch<E> for TailGuard<L> {
     fn on_end(self: Pin<&mut Self>, end: End) {
-        let Some(mut ticket) = self.get_mut().ticket.take() else {
-            return;
-        };
+        let ticket = &mut self.get_mut().ticket;
         match end {
-            End::Completed => ticket.succeed(Instant::now),
+            End::Completed => ticket.take().succeed(Instant::now),
             End::Failed(fault) => ticket.fail(&fault, Instant::now()),
             _ => ticket.ignore(Instant::now),
         }

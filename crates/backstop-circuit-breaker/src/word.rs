@@ -24,6 +24,11 @@ impl Word {
         Self((generation as u64) << 32 | state as u64)
     }
 
+    #[inline]
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
     /// Closed and not held off: the one case in which a call passes unasked.
     #[inline]
     pub(crate) const fn passes(self) -> bool {

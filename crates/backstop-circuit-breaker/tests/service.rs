@@ -132,11 +132,12 @@ async fn a_dropped_call_is_neutral_before_its_deadline_and_timed_out_from_it_on(
     for (waits, failures) in [(999, 0), (1, 1)] {
         tokio::time::advance(Duration::from_millis(waits)).await;
         assert_ready_ok!(service.poll_ready());
-        let response = {
-            let _entered = context::enter_deadline(deadline);
-            service.call(1)
-        };
+        let mut response = task::spawn(service.call(1));
         let (_, _send) = handle.next_request().await.unwrap();
+        {
+            let _entered = context::enter_deadline(deadline);
+            assert_pending!(response.poll());
+        }
         drop(response);
         assert_eq!(layer.handle().counts().consecutive_failures, failures);
     }
@@ -152,11 +153,12 @@ async fn fifty_calls_cut_by_a_deadline_further_out_open_the_circuit() {
     for _ in 0..50 {
         let mut service = service.clone();
         let now = tokio::time::Instant::now();
-        let response = {
+        let mut response = Box::pin(service.ready().await.unwrap().call(()));
+        let limited = std::future::poll_fn(|cx| {
             let _entered = context::enter_deadline(Deadline::after(now, OPEN));
-            service.ready().await.unwrap().call(())
-        };
-        cut += u32::from(tokio::time::timeout(OPEN, response).await.is_err());
+            response.as_mut().poll(cx)
+        });
+        cut += u32::from(tokio::time::timeout(OPEN, limited).await.is_err());
     }
     // Two were enough; while the circuit was open the others were answered at once.
     assert!(cut < 50);

@@ -74,7 +74,8 @@ pub struct UntilEnd;
 impl<Res, W: Completes> Tail<Res, W> for AtOnce {
     type Response = Res;
 
-    #[inline]
+    // The watch is consumed on the spot, so that what it would have kept need never be written.
+    #[inline(always)]
     fn attach(&self, response: Res, watch: W) -> Res {
         watch.completed();
         response
