@@ -5,6 +5,7 @@ use std::{
     fmt,
     ops::{Deref, DerefMut},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{BoxError, Name, Trail};
@@ -33,6 +34,8 @@ pub struct Stamped {
     pub requested: Option<Name>,
     /// Whether the answer is a lesser one: from a cache, a static text, a lower tier.
     pub degraded: bool,
+    /// How old the answer is, where it was kept from an earlier call.
+    pub age: Option<Duration>,
 }
 
 impl ServedBy {
@@ -45,6 +48,7 @@ impl ServedBy {
                 continued_by: Vec::new(),
                 requested: None,
                 degraded: false,
+                age: None,
             }),
             trail: Trail::new(),
         }

@@ -199,3 +199,13 @@ fn names_all_who_had_a_part_in_a_continued_answer() {
     stamp.continued_by.push("b".into());
     assert_eq!(edge::served_by(&stamp), "a, b");
 }
+
+#[test]
+fn says_how_old_a_kept_answer_is() {
+    let mut stamp = ServedBy::new("cache".into()).degraded();
+    stamp.age = Some(Duration::from_millis(61_900));
+    let mut headers = http::HeaderMap::new();
+    edge::write(&mut headers, &stamp);
+    assert_eq!(headers["age"], "61");
+    assert_eq!(headers["x-degraded"], "true");
+}

@@ -18,6 +18,9 @@ pub fn write(headers: &mut HeaderMap, stamp: &ServedBy) {
     if stamp.degraded {
         headers.insert(DEGRADED, HeaderValue::from_static("true"));
     }
+    if let Some(age) = stamp.age {
+        headers.insert(http::header::AGE, age.as_secs().into());
+    }
     write_trail(headers, &stamp.trail);
 }
 

@@ -8,7 +8,7 @@ use tower_service::Service;
 use super::EdgeFuture;
 
 /// Writes into a response's headers who answered (`x-served-by`), whether that is a lesser answer
-/// (`x-degraded`), what failed on the way (`proxy-status`), and how long each attempt that failed
+/// (`x-degraded`) and how old (`age`), what failed on the way (`proxy-status`), and how long each attempt that failed
 /// took (`server-timing`).
 ///
 /// It goes outside everything, and knows what failed even where a layer in between turned the
