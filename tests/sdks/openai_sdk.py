@@ -120,8 +120,9 @@ def responses(model: str) -> None:
     done(f"responses with {model}")
 
 
-def refused(model: str, kind: type, status: int, **headers: str) -> None:
-    for streamed in (False, True):
+def refused(model: str, kind: type, status: int, calls: int = 2, **headers: str) -> None:
+    """The first call is plain, the second streamed. One that holds a candidate off is made once."""
+    for streamed in (False, True)[:calls]:
         try:
             client.chat.completions.create(model=model, messages=ASK, stream=streamed)
         except openai.APIStatusError as error:
@@ -154,8 +155,8 @@ def main() -> None:
             responses(model)
     refused("no-such-model", openai.NotFoundError, 404)
     refused("overloaded", openai.InternalServerError, 503)
-    refused("limited", openai.RateLimitError, 429, retry_after="7")
-    refused("denied", openai.InternalServerError, 503, x_should_retry="false")
+    refused("limited", openai.RateLimitError, 429, calls=1, retry_after="7")
+    refused("denied", openai.InternalServerError, 503, calls=1, x_should_retry="false")
     refused("invalid", openai.BadRequestError, 400)
 
 
