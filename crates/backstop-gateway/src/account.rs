@@ -2,6 +2,7 @@
 //! one line of the log.
 
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -9,15 +10,16 @@ use std::{
     time::Duration,
 };
 
-use backstop_core::{Fault, Name, ServedBy, Trail};
+use backstop_core::{Fault, FaultKind, Name, ServedBy, Trail};
 use backstop_llm::{Chunk, Completion, Dialect, Error, Event, Usage};
+use http::HeaderValue;
 use tokio::time::Instant;
 use tracing::{Span, info};
 
 use crate::{
     callers::{Admitted, Caller},
-    gateway::Shared,
-    trace,
+    gateway::{Running, Shared},
+    ledger, trace,
 };
 
 /// How a call ended.
@@ -59,6 +61,8 @@ pub(crate) struct Call {
     pub(crate) served: Option<ServedBy>,
     pub(crate) trail: Trail,
     pub(crate) usage: Option<Usage>,
+    /// The tokens of the request, by an estimate.
+    pub(crate) estimated_input: u64,
     pub(crate) outcome: Outcome,
     pub(crate) span: Span,
 }
@@ -128,18 +132,18 @@ impl InFlight {
     }
 
     /// One more, unless `limit` are running.
-    pub(crate) fn enter(self: &Arc<Self>, limit: usize) -> Option<Running> {
+    pub(crate) fn enter(self: &Arc<Self>, limit: usize) -> Option<Place> {
         let before = self.0.fetch_add(1, Ordering::Relaxed);
-        let running = Running(self.clone());
-        (before < limit).then_some(running)
+        let place = Place(self.clone());
+        (before < limit).then_some(place)
     }
 }
 
-/// One call that is running.
+/// The place of one call among those that are running.
 #[derive(Debug)]
-pub(crate) struct Running(Arc<InFlight>);
+pub(crate) struct Place(Arc<InFlight>);
 
-impl Drop for Running {
+impl Drop for Place {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -149,27 +153,37 @@ impl Drop for Running {
 pub(crate) struct Account {
     call: Call,
     shared: Arc<Shared>,
+    running: Arc<Running>,
     _admitted: Option<Admitted>,
-    _running: Running,
+    _place: Place,
 }
 
 impl Account {
     pub(crate) fn open(
         call: Call,
         shared: Arc<Shared>,
+        running: Arc<Running>,
         admitted: Option<Admitted>,
-        running: Running,
+        place: Place,
     ) -> Self {
         Self {
             call,
             shared,
+            running,
             _admitted: admitted,
-            _running: running,
+            _place: place,
         }
     }
 
     pub(crate) fn call_mut(&mut self) -> &mut Call {
         &mut self.call
+    }
+
+    /// What callers are told of a lesser answer by this candidate.
+    pub(crate) fn degraded(&self, candidate: &str) -> Option<HeaderValue> {
+        let model = self.running.config.models.get(&*self.call.model)?;
+        let candidate = model.candidates.iter().find(|it| *it.name == *candidate)?;
+        HeaderValue::try_from(candidate.degraded.as_ref()?).ok()
     }
 
     /// The answer begins.
@@ -226,8 +240,11 @@ impl Drop for Account {
             caller.used(usage.total());
         }
         call.close_span();
-        self.shared.metrics.call(call);
+        let ledger = ledger::entries(call, &self.running.config);
+        let cost: f64 = ledger.iter().filter_map(|entry| entry.cost).sum();
+        self.shared.metrics.call(call, &ledger);
         self.shared.stats.call(call);
+        self.running.alerts.call(call.outcome, cost);
         let usage = call.usage.unwrap_or_default();
         info!(
             target: "backstop::call",
@@ -244,6 +261,34 @@ impl Drop for Account {
             total_ms = call.started.elapsed().as_millis() as u64,
             input_tokens = usage.input,
             output_tokens = usage.output,
+            cost = (cost > 0.0).then_some(cost),
+            attempts = tracing::field::display(Attempts(&ledger)),
         );
+    }
+}
+
+/// The accounts of attempts, for a line of the log:
+/// `openai:gpt-5.5 timed_out 30000ms billed=unknown`.
+struct Attempts<'a>(&'a [ledger::Entry]);
+
+impl fmt::Display for Attempts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, entry) in self.0.iter().enumerate() {
+            let separator = if i > 0 { "; " } else { "" };
+            write!(
+                f,
+                "{separator}{} {} {}ms tokens={}+{} billed={}",
+                entry.candidate,
+                entry.fault.map_or("ok", FaultKind::label),
+                entry.duration.as_millis(),
+                entry.usage.input,
+                entry.usage.output,
+                entry.billed.label(),
+            )?;
+            if let Some(cost) = entry.cost {
+                write!(f, " cost={cost:.6}")?;
+            }
+        }
+        Ok(())
     }
 }

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use crate::{
     account::InFlight,
+    alerts::{self, Alerts},
     callers::Callers,
     config::{Config, ConfigError},
     history::History,
@@ -51,6 +52,7 @@ pub(crate) struct Running {
     pub(crate) callers: Callers,
     pub(crate) models: BTreeMap<String, ModelStack>,
     pub(crate) circuits: Circuits,
+    pub(crate) alerts: Arc<Alerts>,
     providers: Providers,
     /// Bounds second tries over all models: an outage must not double the load.
     budget: Budget,
@@ -90,9 +92,11 @@ impl Gateway {
                 metrics.upkeep();
             }
         });
+        let alerts = tokio::spawn(alerts::run(self.clone()));
         let limits = self.running().config.limits.clone();
         let stopped = server::serve(listener, server::router(self), &limits, stop).await;
         upkeep.abort();
+        alerts.abort();
         stopped
     }
 
@@ -177,6 +181,10 @@ impl Running {
             }
             _ => Budget::ratio(config.limits.retry_ratio)?,
         };
+        let alerts = match before {
+            Some(before) if before.config.alerts == config.alerts => before.alerts.clone(),
+            _ => Arc::new(Alerts::new(config.alerts.clone())),
+        };
         let providers = Providers::new(&config, before.map(|it| &it.providers))?;
         let models = stack::build(&config, &circuits, &providers, &budget)?;
         Ok(Self {
@@ -184,6 +192,7 @@ impl Running {
             callers,
             models,
             circuits,
+            alerts,
             providers,
             budget,
         })

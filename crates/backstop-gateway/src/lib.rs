@@ -9,14 +9,18 @@ pub mod callers;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod drill;
+pub mod probe;
 pub mod reload;
 pub mod review;
 pub mod server;
 pub mod text;
 
 mod account;
+mod alerts;
 mod gateway;
 mod history;
+mod ledger;
 mod metrics;
 mod operator;
 mod request_id;

@@ -16,7 +16,10 @@ use metrics_exporter_prometheus::{
 use backstop_circuit_breaker::State;
 use backstop_core::{Fault, FaultKind, Trail};
 
-use crate::account::{Call, Outcome};
+use crate::{
+    account::{Call, Outcome},
+    ledger::Entry,
+};
 
 const REQUESTS: &str = "backstop_requests_total";
 const ATTEMPTS: &str = "backstop_attempts_total";
@@ -30,6 +33,7 @@ const FIRST_TOKEN: &str = "backstop_first_token_seconds";
 const TOKENS_PER_SECOND: &str = "backstop_output_tokens_per_second";
 const TOKENS: &str = "backstop_tokens_total";
 const OVERHEAD: &str = "backstop_overhead_seconds";
+const SPEND: &str = "backstop_spend";
 const CIRCUIT: &str = "backstop_circuit_state";
 const RELOADS: &str = "backstop_config_reloads_total";
 
@@ -99,7 +103,7 @@ impl Metrics {
     }
 
     /// Everything about one call, when it is over.
-    pub(crate) fn call(&self, call: &Call) {
+    pub(crate) fn call(&self, call: &Call, ledger: &[Entry]) {
         self.record(|| {
             counter!(
                 REQUESTS,
@@ -117,6 +121,7 @@ impl Metrics {
                 histogram!(OVERHEAD).record(overhead);
             }
             attempts(&call.trail);
+            spend(call, ledger);
             if let Some(served) = &call.served {
                 served_by(call, served.continued_by.last().unwrap_or(&served.name));
             }
@@ -130,6 +135,24 @@ impl Metrics {
 
 fn streamed(call: &Call) -> &'static str {
     if call.streamed { "true" } else { "false" }
+}
+
+/// Counts what attempts cost, and what they may have.
+fn spend(call: &Call, ledger: &[Entry]) {
+    for entry in ledger {
+        let Some(cost) = entry.cost.filter(|cost| *cost > 0.0) else {
+            continue;
+        };
+        // A gauge that only grows: counters here hold whole numbers.
+        gauge!(
+            SPEND,
+            "billed" => entry.billed.label(),
+            "caller" => call.caller(),
+            "candidate" => entry.candidate.to_string(),
+            "model" => call.model.to_string(),
+        )
+        .increment(cost);
+    }
 }
 
 /// Counts the attempts that failed, and who stepped in for whom.

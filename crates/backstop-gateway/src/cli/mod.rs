@@ -1,8 +1,10 @@
 //! The command line.
 
 mod check;
+mod drill;
 mod explain;
 mod key;
+mod probe;
 mod serve;
 mod simulate;
 
@@ -28,10 +30,14 @@ pub struct Cli {
 enum Command {
     /// Reads a config, draws its chains, and says what is wrong or doubtful.
     Check(check::Check),
+    /// Rehearses an outage with simulated providers in the place of the configured ones.
+    Drill(drill::Drill),
     /// Asks a running gateway who would be asked for a request now, and why.
     Explain(explain::Explain),
     /// Makes a caller's key, and what to write into the config for it.
     Key(key::Key),
+    /// Measures each candidate from here, and suggests an order.
+    Probe(probe::Probe),
     /// Starts simulated providers and nothing else.
     Simulate(simulate::Simulate),
 }
@@ -46,8 +52,10 @@ impl Cli {
         match self.command {
             None => self.serve.run().await,
             Some(Command::Check(check)) => check.run(),
+            Some(Command::Drill(drill)) => drill.run().await,
             Some(Command::Explain(explain)) => explain.run().await,
             Some(Command::Key(key)) => key.run(),
+            Some(Command::Probe(probe)) => probe.run().await,
             Some(Command::Simulate(simulate)) => simulate.run().await,
         }
     }

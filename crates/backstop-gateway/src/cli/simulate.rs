@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, process::ExitCode};
 
 use backstop_core::BoxError;
-use backstop_simulator::{Dialect, Simulator};
+use backstop_simulator::{Dialect, Pace, Simulator};
 use clap::Args;
 
 use crate::server;
@@ -13,6 +13,9 @@ pub(super) struct Simulate {
     /// Where the first provider listens; the next one takes the next port.
     #[arg(long, short, value_name = "ADDR", default_value = "127.0.0.1:4010")]
     listen: SocketAddr,
+    /// Answer without pauses and remember no call, to be loaded.
+    #[arg(long)]
+    instant: bool,
     /// What they speak: anthropic, openai, gemini.
     #[arg(value_name = "DIALECT", default_values = ["anthropic", "openai"])]
     dialects: Vec<Dialect>,
@@ -29,7 +32,13 @@ impl Simulate {
         let mut running = Vec::new();
         let mut address = self.listen;
         for dialect in self.dialects {
-            let simulator = Simulator::builder(dialect).listen(address).await?;
+            let builder = Simulator::builder(dialect);
+            let builder = if self.instant {
+                builder.pace(Pace::INSTANT).log_capacity(0)
+            } else {
+                builder
+            };
+            let simulator = builder.listen(address).await?;
             println!("{dialect:<10} {}", simulator.base_url());
             println!(
                 "{:10} curl -X PUT {}/_/fault -d overloaded",

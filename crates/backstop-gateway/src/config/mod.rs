@@ -17,7 +17,7 @@ use std::{
 };
 
 use backstop_core::{FaultKinds, Name};
-use backstop_llm::{Abilities, Dialect, Needs, Secret};
+use backstop_llm::{Abilities, Dialect, Needs, Secret, Usage};
 
 use crate::callers::Hash;
 
@@ -47,6 +47,8 @@ pub struct Config {
     pub keys: BTreeMap<Name, Key>,
     /// Who may see and change what is going on.
     pub admin: Admin,
+    /// When someone is told.
+    pub alerts: Alerts,
 }
 
 impl Config {
@@ -161,6 +163,37 @@ pub struct Admin {
     pub listen: Option<SocketAddr>,
 }
 
+/// When someone is told that something is wrong. Without a webhook nobody is.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Alerts {
+    /// Where notices are posted, as JSON with a `text`.
+    pub webhook: Option<Secret>,
+    /// The part of the calls that may fail.
+    pub error_rate: Option<f64>,
+    /// How far back the rate looks.
+    pub window: Duration,
+    /// The rate counts from so many calls in the window on.
+    pub min_calls: NonZeroU32,
+    /// What may be spent, by the config's prices.
+    pub spend: Option<f64>,
+    /// In what time.
+    pub spend_window: Duration,
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Self {
+            webhook: None,
+            error_rate: None,
+            window: Duration::from_secs(300),
+            min_calls: NonZeroU32::MIN.saturating_add(19),
+            spend: None,
+            spend_window: Duration::from_secs(3_600),
+        }
+    }
+}
+
 /// One who may call.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -205,6 +238,10 @@ pub struct Model {
     pub timeout: Timeouts,
     /// Whether a stream that breaks off goes on with the next candidate.
     pub continues: bool,
+    /// In which order the candidates of one tier are asked.
+    pub order: Ordering,
+    /// What a call may cost at most, by an estimate: dearer candidates are passed over.
+    pub price_cap: Option<f64>,
 }
 
 /// One candidate of a model.
@@ -219,6 +256,67 @@ pub struct Candidate {
     pub attempts: Option<NonZeroU32>,
     /// The failures of others after which it is asked.
     pub after: FaultKinds,
+    /// Its share of the calls among the others of its tier, where they are asked by weight.
+    pub weight: u32,
+    /// Those of a lower tier are asked first, however the order within a tier is made.
+    pub tier: u32,
+    /// That its answers are lesser ones, and what callers are told of it.
+    pub degraded: Option<String>,
+}
+
+/// What a model costs, for a million tokens, in whatever currency all prices are in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Price {
+    /// For tokens sent to it.
+    pub input: f64,
+    /// For those of them that it read from a cache.
+    pub cached: f64,
+    /// For tokens that it answers.
+    pub output: f64,
+}
+
+impl Price {
+    /// The price of so many tokens.
+    #[must_use]
+    pub fn of(&self, usage: &Usage) -> f64 {
+        let fresh = usage.input.saturating_sub(usage.cached) as f64;
+        let all = fresh * self.input
+            + usage.cached as f64 * self.cached
+            + usage.output as f64 * self.output;
+        all / 1e6
+    }
+}
+
+/// In which order the candidates of one tier are asked.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Ordering {
+    /// The one that lately began to answer soonest.
+    Latency,
+    /// The cheapest.
+    Price,
+    /// As they are listed.
+    #[default]
+    Priority,
+    /// By chance, in proportion to their weights.
+    Weight,
+}
+
+impl Ordering {
+    /// Every order.
+    pub const ALL: [Self; 4] = [Self::Latency, Self::Price, Self::Priority, Self::Weight];
+
+    /// Its name in a config.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Latency => "latency",
+            Self::Price => "price",
+            Self::Priority => "priority",
+            Self::Weight => "weight",
+        }
+    }
 }
 
 /// Who answers.
@@ -235,8 +333,10 @@ pub enum Target {
         abilities: Abilities,
         /// What of a request may be lost on it, rather than pass it over.
         allow_loss: Needs,
-        /// The system prompt that it is sent, in place of the caller's.
+        /// The system prompt that it is sent, with the caller's in place of `{system}`.
         system: Option<String>,
+        /// What it costs, where that is known.
+        price: Option<Price>,
     },
     /// This text, whatever was asked.
     Reply(String),

@@ -72,6 +72,11 @@ impl Wishes {
         Ok(wishes)
     }
 
+    /// Whether the request says in which order to ask.
+    pub(crate) fn orders(&self) -> bool {
+        self.only_these || !self.first.is_empty()
+    }
+
     /// Whether nothing is asked for.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -14,6 +14,9 @@ use crate::{
     callers::{Allowance, Left},
 };
 
+/// What the operator wants callers of a lesser answer to be told.
+const DEGRADED_MESSAGE: HeaderName = HeaderName::from_static("x-degraded-message");
+
 /// Writes an answer as a response. The gateway itself took `before` until it asked, and has had
 /// the answer since `back`.
 pub(super) fn answer(
@@ -29,6 +32,9 @@ pub(super) fn answer(
     let mut headers = HeaderMap::new();
     if let Some(served) = &served {
         edge::write(&mut headers, served);
+        if let Some(message) = account.degraded(&served.name) {
+            headers.insert(DEGRADED_MESSAGE, message);
+        }
     }
     let (kind, body) = match response.into_body() {
         ChatBody::Stream(stream) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use backstop_core::{Name, context};
-use backstop_llm::{Error, dialect::Front};
+use backstop_llm::{Error, abilities::estimate_tokens, dialect::Front};
 use http::{Request, Response, header};
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -77,16 +77,18 @@ async fn answered(
             served: None,
             trail: Default::default(),
             usage: None,
+            estimated_input: estimate_tokens(request.chat()),
             outcome: Outcome::Left,
             span: trace::call(&request, &model.name, id, traceparent(&head.headers)),
         },
         gateway.shared.clone(),
+        running.clone(),
         admitted,
         place,
     );
     let before = received.elapsed();
     let call = async {
-        if wishes.is_empty() {
+        if wishes.is_empty() && !model.picks() {
             return model.call(request.clone()).await;
         }
         let others = |name: &str| running.models.get(name).filter(|_| allowed(name));

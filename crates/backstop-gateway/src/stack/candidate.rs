@@ -4,7 +4,10 @@ use std::{future::poll_fn, pin::pin, task::Poll};
 
 use backstop_core::{BoxError, FaultKinds, Name, context};
 use backstop_fallback::Candidate;
-use backstop_llm::{ChatClassifier, ChatRequest, ChatResponse, Error, SystemPrompt};
+use backstop_llm::{
+    ChatClassifier, ChatRequest, ChatResponse, Error, SystemPrompt, Usage,
+    abilities::estimate_tokens,
+};
 use backstop_retry::{Budget, Exponential, InvalidBackoff, RetryLayer};
 use backstop_served_by::ServedByLayer;
 use backstop_timeout::{Limits, TimeoutLayer};
@@ -16,13 +19,16 @@ use super::{
     reply::FixedReply,
 };
 use crate::{
-    config::{self, Model, Target, Timeouts},
+    config::{self, Model, Price, Target, Timeouts},
     routing::Wishes,
     trace::Traced,
 };
 
 /// A candidate with its layers. Candidates of one chain must be of one type, so it is boxed.
 pub(crate) type Service = BoxCloneSyncService<ChatRequest, ChatResponse, Error>;
+
+/// How many tokens an answer is expected to have where the request does not limit it.
+const EXPECTED_OUTPUT: u64 = 1_000;
 
 /// A candidate of a model.
 #[derive(Debug)]
@@ -33,6 +39,8 @@ pub(crate) struct Entry {
     after: FaultKinds,
     service: Service,
     innermost: Option<backstop_llm::Model>,
+    weight: u32,
+    price: Option<Price>,
 }
 
 impl Entry {
@@ -44,13 +52,17 @@ impl Entry {
         budget: &Budget,
     ) -> Result<Self, BoxError> {
         let name = candidate.name.clone();
-        let served_by = ServedByLayer::new(name.clone());
+        let mut served_by = ServedByLayer::new(name.clone());
+        if candidate.degraded.is_some() {
+            served_by = served_by.degraded();
+        }
         let Target::Provider {
             provider,
             model: asked,
             abilities,
             allow_loss,
             system,
+            price,
         } = &candidate.target
         else {
             let Target::Reply(text) = &candidate.target else {
@@ -66,6 +78,8 @@ impl Entry {
                 after: candidate.after,
                 service: Service::new(service),
                 innermost: None,
+                weight: candidate.weight,
+                price: None,
             });
         };
         let (described, known) = providers
@@ -112,7 +126,17 @@ impl Entry {
             after: candidate.after,
             service: Service::new(service),
             innermost: Some(innermost),
+            weight: candidate.weight,
+            price: *price,
         })
+    }
+
+    /// Whether a call is expected to cost no more than `cap`. One whose price is not known is.
+    pub(super) fn costs_at_most(&self, cap: f64, request: &ChatRequest) -> bool {
+        let chat = request.chat();
+        let output = chat.max_tokens.unwrap_or(EXPECTED_OUTPUT);
+        let usage = Usage::new(estimate_tokens(chat), output);
+        self.price.is_none_or(|price| price.of(&usage) <= cap)
     }
 
     /// Why it would not be asked now, or not for this request.
@@ -135,13 +159,22 @@ impl Entry {
                 .collect(),
             None => self.after,
         };
-        let candidate = Candidate::new(self.name.clone(), self.service.clone()).on(after);
+        let candidate = Candidate::new(self.name.clone(), self.service.clone())
+            .on(after)
+            .weight(self.weight)
+            .price(self.price.map_or(0, comparable));
         match &self.circuit {
             Some(circuit) => candidate.gate(circuit.breaker().clone()),
             None if self.provider.is_none() => candidate.free(),
             None => candidate,
         }
     }
+}
+
+/// A price as one number, to compare prices by: answers are short beside what is sent.
+fn comparable(price: Price) -> u64 {
+    // In millionths of the currency; a price beyond all bounds is as dear as can be.
+    ((price.input * 3.0 + price.output) * 1e6) as u64
 }
 
 fn retry(

@@ -7,6 +7,7 @@
 
 mod candidate;
 mod circuits;
+mod ordered;
 mod providers;
 mod reply;
 
@@ -19,18 +20,18 @@ use backstop_retry::Budget;
 use backstop_timeout::{Limits, LimitsFn, TimeoutLayer};
 use tower::{ServiceBuilder, ServiceExt};
 
-use self::candidate::Service;
 pub(crate) use self::{
     candidate::Entry,
     circuits::{CircuitView, Circuits},
     providers::Providers,
 };
+use self::{candidate::Service, ordered::Ordered};
 use crate::{
     config::{Config, Model},
     routing::{Asked, Wishes, order},
 };
 
-type Candidates = Chain<Service, Same, ChatClassifier>;
+type Candidates = Chain<Service, Same, ChatClassifier, Ordered>;
 type Total = TimeoutLayer<UntilEnd, LimitsFn<fn(&ChatRequest, Limits) -> Limits>>;
 
 /// One model's layers and candidates.
@@ -42,6 +43,8 @@ pub(crate) struct ModelStack {
     chain: Candidates,
     total: Total,
     continues: ContinueLayer,
+    order: Ordered,
+    price_cap: Option<f64>,
 }
 
 /// The stacks of all models.
@@ -72,11 +75,14 @@ impl ModelStack {
         let entries: Vec<_> = candidates
             .map(|it| Entry::new(it, model, circuits, providers, budget).map(Arc::new))
             .collect::<Result<_, _>>()?;
+        let order = Ordered::new(model);
         let total: fn(&ChatRequest, Limits) -> Limits = candidate::total_for;
         Ok(Self {
             name: name.into(),
-            chain: chain(entries.iter(), None)?,
+            chain: chain(entries.iter(), None, &order)?,
             entries,
+            order,
+            price_cap: model.price_cap,
             total: TimeoutLayer::new()
                 .until_end()
                 .total(model.timeout.total)
@@ -103,10 +109,21 @@ impl ModelStack {
         others: impl Fn(&str) -> Option<&'a Self>,
     ) -> Result<ChatResponse, Error> {
         let own = self.enabled();
-        let asked = order(&own, wishes, |name| {
+        let mut asked = order(&own, wishes, |name| {
             others(name).map(Self::enabled).unwrap_or_default()
         });
-        let chain = chain(asked.iter(), wishes.on)
+        if let Some(cap) = self.price_cap {
+            asked.retain(|entry| entry.costs_at_most(cap, &request));
+            if asked.is_empty() {
+                return Err(Error::refused("dearer than a call may be"));
+            }
+        }
+        let order = if wishes.orders() {
+            self.order.listed()
+        } else {
+            self.order.clone()
+        };
+        let chain = chain(asked.iter(), wishes.on, &order)
             .map_err(|error| Error::invalid(format!("these candidates can't be asked: {error}")))?;
         request.extensions_mut().insert(wishes.clone());
         let call = self.call_by(chain, request);
@@ -154,6 +171,11 @@ impl ModelStack {
             .collect()
     }
 
+    /// Whether who is asked depends on the request, even where it has no wishes.
+    pub(crate) const fn picks(&self) -> bool {
+        self.price_cap.is_some()
+    }
+
     /// Changes the order while it runs.
     pub(crate) fn handle(&self) -> Handle<Service> {
         self.chain.handle()
@@ -163,9 +185,12 @@ impl ModelStack {
 fn chain<'a>(
     entries: impl Iterator<Item = &'a Arc<Entry>>,
     on: Option<FaultKinds>,
+    order: &Ordered,
 ) -> Result<Candidates, InvalidChain> {
     let candidates = entries.map(|entry| entry.candidate(on));
-    Ok(Chain::new(candidates)?.classify(ChatClassifier::new()))
+    Ok(Chain::new(candidates)?
+        .classify(ChatClassifier::new())
+        .order(order.clone()))
 }
 
 impl Asked for Arc<Entry> {

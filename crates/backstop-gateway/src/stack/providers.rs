@@ -43,7 +43,7 @@ impl Providers {
     }
 
     /// The provider of this name, and how the config describes it.
-    pub(super) fn get(
+    pub(crate) fn get(
         &self,
         name: &Name,
         connect: Duration,

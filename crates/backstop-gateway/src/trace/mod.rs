@@ -10,9 +10,6 @@ use tracing::{Span, field::Empty, info_span};
 
 pub(crate) use self::attempt::Traced;
 
-/// The target of all spans.
-pub(crate) const TARGET: &str = "backstop::trace";
-
 /// The span of one call: from a caller's point of view, the gateway is the server.
 pub(crate) fn call(
     request: &ChatRequest,

@@ -11,31 +11,32 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 /// What the primary says when it is well.
-pub const PRIMARY: &str = "The primary says hello in rather many words, one after the other.";
+pub(crate) const PRIMARY: &str =
+    "The primary says hello in rather many words, one after the other.";
 /// What the backup says.
-pub const BACKUP: &str = "The backup says hello.";
+pub(crate) const BACKUP: &str = "The backup says hello.";
 
 /// Nothing in these tests takes this long unless something is broken.
-pub const BOUND: Duration = Duration::from_secs(30);
+pub(crate) const BOUND: Duration = Duration::from_secs(30);
 
 /// A gateway that is listening.
-pub struct Running {
-    pub gateway: Gateway,
-    pub address: SocketAddr,
-    pub client: Client,
+pub(crate) struct Running {
+    pub(crate) gateway: Gateway,
+    pub(crate) address: SocketAddr,
+    pub(crate) client: Client,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<Stopped>,
 }
 
 impl Running {
     /// Starts what this config describes, on a free port.
-    pub async fn start(toml: &str) -> Self {
+    pub(crate) async fn start(toml: &str) -> Self {
         let config = Config::parse("test.toml", toml, &|_| Some("sk-secret-key".to_owned()));
         Self::of(config.expect("the config is right")).await
     }
 
     /// Starts what this config says, on a free port.
-    pub async fn of(config: Config) -> Self {
+    pub(crate) async fn of(config: Config) -> Self {
         let gateway = Gateway::new(config).expect("can be made");
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
@@ -62,21 +63,21 @@ impl Running {
     }
 
     /// Tells it to stop, and waits until it has.
-    pub async fn stop(mut self) -> Stopped {
+    pub(crate) async fn stop(mut self) -> Stopped {
         self.stop.take();
         self.serving.await.expect("does not panic")
     }
 
     /// Tells it to stop, and does not wait.
-    pub fn begin_to_stop(&mut self) {
+    pub(crate) fn begin_to_stop(&mut self) {
         self.stop.take();
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub fn post(&self, path: &str, body: &Value) -> RequestBuilder {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> RequestBuilder {
         self.client
             .post(self.url(path))
             .timeout(BOUND)
@@ -84,12 +85,12 @@ impl Running {
             .body(body.to_string())
     }
 
-    pub fn get(&self, path: &str) -> RequestBuilder {
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
         self.client.get(self.url(path)).timeout(BOUND)
     }
 
     /// Asks in OpenAI's language.
-    pub async fn chat(&self, body: Value) -> Response {
+    pub(crate) async fn chat(&self, body: Value) -> Response {
         self.post("/v1/chat/completions", &body)
             .send()
             .await
@@ -97,21 +98,21 @@ impl Running {
     }
 
     /// Asks plainly, and gives back what was answered.
-    pub async fn answer(&self) -> Answer {
+    pub(crate) async fn answer(&self) -> Answer {
         Answer::read(self.chat(hello()).await).await
     }
 
     /// Asks for a stream, and gives back what was answered.
-    pub async fn streamed(&self) -> Answer {
+    pub(crate) async fn streamed(&self) -> Answer {
         Answer::read(self.chat(hello_streamed()).await).await
     }
 }
 
-pub fn hello() -> Value {
+pub(crate) fn hello() -> Value {
     json!({ "model": "smart", "messages": [{ "role": "user", "content": "Hello!" }] })
 }
 
-pub fn hello_streamed() -> Value {
+pub(crate) fn hello_streamed() -> Value {
     let mut body = hello();
     body["stream"] = Value::Bool(true);
     body
@@ -119,14 +120,14 @@ pub fn hello_streamed() -> Value {
 
 /// An answer in OpenAI's language, plain or streamed.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: reqwest::header::HeaderMap,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    pub async fn read(response: Response) -> Self {
+    pub(crate) async fn read(response: Response) -> Self {
         Self {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
@@ -134,20 +135,20 @@ impl Answer {
         }
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    pub fn served_by(&self) -> &str {
+    pub(crate) fn served_by(&self) -> &str {
         self.header("x-served-by").unwrap_or("nobody")
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {}", self.body))
     }
 
     /// The data of each event of a stream.
-    pub fn events(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn events(&self) -> impl Iterator<Item = &str> {
         self.body
             .lines()
             .filter_map(|line| line.strip_prefix("data:"))
@@ -155,19 +156,19 @@ impl Answer {
     }
 
     /// Whether the stream came to its proper end.
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.events().last() == Some("[DONE]")
     }
 
     /// The error of a stream that broke off.
-    pub fn stream_error(&self) -> Option<Value> {
+    pub(crate) fn stream_error(&self) -> Option<Value> {
         self.events()
             .filter_map(|data| serde_json::from_str::<Value>(data).ok())
             .find(|event| event.get("error").is_some())
     }
 
     /// The text of either kind of answer.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         if self.body.starts_with('{') {
             let json = self.json();
             return json["choices"][0]["message"]["content"]
@@ -183,24 +184,24 @@ impl Answer {
 }
 
 /// Two simulated providers, and a gateway in front of them.
-pub struct Setup {
-    pub primary: Simulator,
-    pub backup: Simulator,
-    pub gateway: Running,
+pub(crate) struct Setup {
+    pub(crate) primary: Simulator,
+    pub(crate) backup: Simulator,
+    pub(crate) gateway: Running,
 }
 
 impl Setup {
     /// With short limits, so that what hangs is noticed soon.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with("").await
     }
 
     /// The same, with these lines more about the model.
-    pub async fn with(model: &str) -> Self {
+    pub(crate) async fn with(model: &str) -> Self {
         Self::configured(model, "").await
     }
 
-    pub async fn configured(model: &str, more: &str) -> Self {
+    pub(crate) async fn configured(model: &str, more: &str) -> Self {
         let primary = Simulator::builder(Dialect::Anthropic)
             .pace(Pace::INSTANT)
             .reply(Reply::text(PRIMARY))
@@ -222,13 +223,13 @@ impl Setup {
     }
 
     /// Breaks the primary.
-    pub fn fault(&self, fault: Fault) {
+    pub(crate) fn fault(&self, fault: Fault) {
         self.primary.fault(fault);
     }
 }
 
 /// The config of a [`Setup`].
-pub fn toml(primary: &Simulator, backup: &Simulator, model: &str, more: &str) -> String {
+pub(crate) fn toml(primary: &Simulator, backup: &Simulator, model: &str, more: &str) -> String {
     let timeout = if model.contains("timeout") {
         ""
     } else {

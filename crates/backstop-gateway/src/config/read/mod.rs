@@ -7,9 +7,9 @@ mod providers;
 
 use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
-use self::policies::Policies;
+use self::{models::Known, policies::Policies};
 use super::{
-    Config, DEFAULT_LISTEN, Limits,
+    Alerts, Config, DEFAULT_LISTEN, Limits,
     reader::{Table, Value},
 };
 
@@ -30,10 +30,16 @@ pub(super) fn config(root: &mut Table<'_>) -> Option<Config> {
     });
     let callers = root.table("keys").map(keys::read_all).unwrap_or_default();
     let admin = root.table("admin").map(keys::admin).unwrap_or_default();
+    let alerts = root.table("alerts").map(alerts).unwrap_or_default();
+    let prices = root.table("prices").map(models::prices).unwrap_or_default();
     let models = root.require("models", "add a table [models.NAME] with its candidates");
     let models = models.and_then(|models| {
         let table = models.table()?;
-        let models = models::read_all(&table, &providers, &defaults.unwrap_or_default());
+        let known = Known {
+            providers: &providers,
+            prices: &prices,
+        };
+        let models = models::read_all(&table, &known, &defaults.unwrap_or_default());
         if models.is_empty() {
             table.problem("is empty", "add a table [models.NAME] with its candidates");
         }
@@ -55,6 +61,7 @@ pub(super) fn config(root: &mut Table<'_>) -> Option<Config> {
         models,
         keys: callers,
         admin,
+        alerts,
     })
 }
 
@@ -68,6 +75,33 @@ fn address(value: &Value<'_>) -> Option<SocketAddr> {
         );
     }
     address
+}
+
+fn alerts(mut table: Table<'_>) -> Alerts {
+    let standard = Alerts::default();
+    let instead = "add webhook = \"${ALERT_WEBHOOK}\"";
+    let webhook = table.require("webhook", instead).and_then(|value| {
+        let webhook = value.secret()?;
+        if !webhook.expose().starts_with("http") {
+            value.problem("should be an address to post to", instead);
+        }
+        Some(webhook)
+    });
+    let error_rate = table.get("error_rate");
+    let spend = table.get("spend");
+    let alerts = Alerts {
+        webhook,
+        error_rate: error_rate.and_then(|value| value.number(0.001..=1.0)),
+        window: read(&mut table, "window", positive, standard.window),
+        min_calls: read(&mut table, "min_calls", count, standard.min_calls),
+        spend: spend.and_then(|value| value.number(0.0..=f64::INFINITY)),
+        spend_window: read(&mut table, "spend_window", positive, standard.spend_window),
+    };
+    if alerts.error_rate.is_none() && alerts.spend.is_none() {
+        table.problem("watches nothing", "add error_rate = 0.2, or spend = 100.0");
+    }
+    table.finish();
+    alerts
 }
 
 fn limits(mut table: Table<'_>) -> Limits {

@@ -8,24 +8,52 @@ use backstop_llm::{Abilities, Need, Needs, Resumes};
 
 use super::{attempts, policies::Policies};
 use crate::config::{
-    Candidate, Model, Provider, Target,
+    Candidate, Model, Ordering, Price, Provider, Target,
     reader::{Table, Value, nearest},
 };
 
 const CANDIDATES: &str = "add candidates = [\"provider:model\", …]";
 const NAME: &str = "write \"provider:model\", as in \"anthropic:claude-opus-4-8\"";
 
+/// What candidates may refer to.
+pub(super) struct Known<'a> {
+    pub(super) providers: &'a BTreeMap<Name, Provider>,
+    pub(super) prices: &'a BTreeMap<String, Price>,
+}
+
+/// Reads `[prices]`: `"anthropic:claude-opus-4-8" = { input = 5.0, output = 25.0 }`.
+pub(super) fn prices(table: Table<'_>) -> BTreeMap<String, Price> {
+    let price = |value: Value<'_>| {
+        let mut table = value.table()?;
+        let amount = |value: Value<'_>| value.number(0.0..=f64::INFINITY);
+        let instead = "write what a million tokens cost";
+        let input = table.require("input", instead).and_then(amount);
+        let output = table.require("output", instead).and_then(amount);
+        let cached = table.get("cached").and_then(amount);
+        table.finish();
+        Some(Price {
+            input: input?,
+            output: output?,
+            cached: cached.or(input)?,
+        })
+    };
+    let entries = table.entries();
+    entries
+        .filter_map(|(name, value)| Some((name, price(value)?)))
+        .collect()
+}
+
 /// Reads `[models]`.
 pub(super) fn read_all(
     table: &Table<'_>,
-    providers: &BTreeMap<Name, Provider>,
+    known: &Known<'_>,
     defaults: &Policies,
 ) -> BTreeMap<String, Model> {
     let mut breakers = BTreeMap::new();
     table
         .entries()
         .filter_map(|(name, value)| {
-            let model = model(value.table()?, providers, defaults)?;
+            let model = model(value.table()?, known, defaults)?;
             for candidate in &model.candidates {
                 let Target::Provider {
                     provider,
@@ -54,11 +82,7 @@ pub(super) fn read_all(
         .collect()
 }
 
-fn model(
-    mut table: Table<'_>,
-    providers: &BTreeMap<Name, Provider>,
-    defaults: &Policies,
-) -> Option<Model> {
+fn model(mut table: Table<'_>, known: &Known<'_>, defaults: &Policies) -> Option<Model> {
     let allow_loss = table.get("allow_loss").map(|value| needs(&value));
     let allow_loss = allow_loss.unwrap_or(Needs::NONE);
     let candidates = table.require("candidates", CANDIDATES).and_then(|value| {
@@ -68,7 +92,7 @@ fn model(
         }
         let mut candidates: Vec<Candidate> = Vec::with_capacity(items.len());
         for item in items {
-            let Some(candidate) = candidate(&item, providers, allow_loss) else {
+            let Some(candidate) = candidate(&item, known, allow_loss) else {
                 continue;
             };
             if candidates.iter().any(|it| it.name == candidate.name) {
@@ -82,6 +106,10 @@ fn model(
         Some(candidates)
     });
     let candidates = candidates.map(larger_windows);
+    let order = table.get("order").and_then(|value| ordering(&value));
+    let price_cap = table
+        .get("price_cap")
+        .and_then(|value| value.number(0.0..=f64::INFINITY));
     let policies = Policies::read(&mut table, defaults);
     table.finish();
     Some(Model {
@@ -90,7 +118,19 @@ fn model(
         breaker: policies.breaker,
         timeout: policies.timeout,
         continues: policies.continues.unwrap_or(true),
+        order: order.unwrap_or_default(),
+        price_cap,
     })
+}
+
+fn ordering(value: &Value<'_>) -> Option<Ordering> {
+    let text = value.string()?;
+    let found = Ordering::ALL.into_iter().find(|order| order.name() == text);
+    if found.is_none() {
+        let names = Ordering::ALL.map(Ordering::name).join("\", \"");
+        value.problem("is no known order", format!("write one of \"{names}\""));
+    }
+    found
 }
 
 /// What is too large for all before it is asked of a candidate that takes more.
@@ -109,19 +149,18 @@ fn larger_windows(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
     candidates
 }
 
-fn candidate(
-    value: &Value<'_>,
-    providers: &BTreeMap<Name, Provider>,
-    allow_loss: Needs,
-) -> Option<Candidate> {
+fn candidate(value: &Value<'_>, known: &Known<'_>, allow_loss: Needs) -> Option<Candidate> {
     if !value.is_table() {
-        let (name, mut target) = target(value, providers)?;
+        let (name, mut target) = target(value, known)?;
         target.allow(allow_loss);
         return Some(Candidate {
             name,
             target,
             attempts: None,
             after: FAIL_OVER,
+            weight: 1,
+            tier: 0,
+            degraded: None,
         });
     }
     let mut table = value.table()?;
@@ -129,10 +168,14 @@ fn candidate(
     let reply = table.get("reply");
     let name = table.get("name").and_then(|name| name.string());
     let attempts = table.get("attempts").and_then(|value| attempts(&value));
+    let number = |value: Value<'_>| u32::try_from(value.integer(0..=1_000_000)?).ok();
+    let weight = table.get("weight").and_then(number);
+    let tier = table.get("tier").and_then(number);
+    let degraded = table.get("degraded").and_then(|value| value.string());
     let also = table.get("also_after").map(|value| kinds(&value));
     let only = table.get("only_after").map(|value| kinds(&value));
     let found = match (named, reply) {
-        (Some(named), None) => target(&named, providers).map(|(name, mut target)| {
+        (Some(named), None) => target(&named, known).map(|(name, mut target)| {
             target.allow(allow_loss);
             details(&mut table, &mut target);
             (name, target)
@@ -150,10 +193,18 @@ fn candidate(
     };
     table.finish();
     let (standard, target) = found?;
+    // A reply costs nothing and is there at once: no order but that of tiers may put it first.
+    let last = match target {
+        Target::Reply(_) => u32::MAX,
+        Target::Provider { .. } => 0,
+    };
     Some(Candidate {
         name: name.map_or(standard, Name::from),
         target,
         attempts,
+        weight: weight.unwrap_or(1),
+        tier: tier.unwrap_or(last),
+        degraded,
         after: match (only, also) {
             (Some(only), None) => only,
             (None, Some(also)) => also.iter().fold(FAIL_OVER, FaultKinds::with),
@@ -266,7 +317,7 @@ fn resumes(value: &Value<'_>) -> Option<Resumes> {
 }
 
 /// `provider:model`: a model's own name may hold colons, a provider's may not.
-fn target(value: &Value<'_>, providers: &BTreeMap<Name, Provider>) -> Option<(Name, Target)> {
+fn target(value: &Value<'_>, known: &Known<'_>) -> Option<(Name, Target)> {
     let text = value.string()?;
     let Some((provider, model)) = text.split_once(':').filter(|(_, model)| !model.is_empty())
     else {
@@ -276,8 +327,8 @@ fn target(value: &Value<'_>, providers: &BTreeMap<Name, Provider>) -> Option<(Na
         );
         return None;
     };
-    let Some((provider, known)) = providers.get_key_value(provider) else {
-        let known: Vec<&str> = providers.keys().map(|name| &**name).collect();
+    let Some((provider, described)) = known.providers.get_key_value(provider) else {
+        let known: Vec<&str> = known.providers.keys().map(|name| &**name).collect();
         let instead = match nearest(provider, &known) {
             Some(meant) => format!("did you mean \"{meant}:{model}\"?"),
             None => format!("add a table [providers.{provider}]"),
@@ -291,9 +342,10 @@ fn target(value: &Value<'_>, providers: &BTreeMap<Name, Provider>) -> Option<(Na
     let target = Target::Provider {
         provider: provider.clone(),
         model: model.to_owned(),
-        abilities: Abilities::of(known.dialect, model),
+        abilities: Abilities::of(described.dialect, model),
         allow_loss: Needs::NONE,
         system: None,
+        price: known.prices.get(&text).copied(),
     };
     Some((Name::from(text), target))
 }

@@ -1,0 +1,46 @@
+//! `backstop probe`
+
+use std::{path::PathBuf, process::ExitCode};
+
+use backstop_core::BoxError;
+use clap::Args;
+
+use crate::{
+    config::Config,
+    probe::{self, Measured},
+};
+
+#[derive(Args, Debug)]
+pub(super) struct Probe {
+    /// The config file.
+    #[arg(long, short, value_name = "FILE", env = "BACKSTOP_CONFIG")]
+    config: PathBuf,
+    /// The model whose candidates are measured; all of them, where none is named.
+    #[arg(long, short)]
+    model: Option<String>,
+    /// How often each candidate is asked. Each time is billed as a short answer.
+    #[arg(long, default_value_t = 3)]
+    tries: usize,
+}
+
+impl Probe {
+    pub(super) async fn run(self) -> Result<ExitCode, BoxError> {
+        let config = Config::load(&self.config)?;
+        let models: Vec<&String> = match &self.model {
+            Some(model) => vec![model],
+            None => config.models.keys().collect(),
+        };
+        for model in models {
+            println!("{model}\n{}", Measured::HEADING);
+            let measured =
+                probe::probe(&config, model, self.tries, |one| println!("{one}")).await?;
+            let order = probe::suggest(&measured);
+            let present = measured.iter().map(|it| &it.candidate);
+            if !order.iter().eq(present) {
+                println!("\nby first token: {}", order.join(", "));
+            }
+            println!();
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

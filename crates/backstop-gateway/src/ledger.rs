@@ -1,0 +1,125 @@
+//! What each attempt of a call cost.
+//!
+//! An attempt that failed is not hidden in the winner's account: where it may have been billed, it
+//! says so. Metrics, log lines and alerts all read these entries; whoever wants to keep them reads
+//! them in the same place.
+
+use std::time::Duration;
+
+use backstop_core::{FaultKind, Name};
+use backstop_llm::Usage;
+
+use crate::{
+    account::{Call, Outcome},
+    config::{Config, Price, Target},
+};
+
+/// Whether an attempt was billed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Billed {
+    /// The provider did no work, or none that it charges for.
+    No,
+    /// It may have: it was at work when it was last heard of.
+    Unknown,
+    /// It answered.
+    Yes,
+}
+
+impl Billed {
+    /// The word for it in metrics and log lines.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::Unknown => "unknown",
+            Self::Yes => "yes",
+        }
+    }
+
+    /// What a failure of this kind means for the bill.
+    const fn of(kind: FaultKind) -> Self {
+        match kind {
+            FaultKind::TimedOut | FaultKind::Interrupted | FaultKind::Malformed => Self::Unknown,
+            _ => Self::No,
+        }
+    }
+}
+
+/// One attempt's account.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) candidate: Name,
+    pub(crate) billed: Billed,
+    pub(crate) fault: Option<FaultKind>,
+    pub(crate) duration: Duration,
+    /// Where it is not known, what is estimated: the request's tokens.
+    pub(crate) usage: Usage,
+    /// None where the config has no price for it.
+    pub(crate) cost: Option<f64>,
+}
+
+/// The accounts of all attempts of a call, in order. What was passed over without being called is
+/// not among them.
+pub(crate) fn entries(call: &Call, config: &Config) -> Vec<Entry> {
+    let price = |candidate: &str| price(config, &call.model, candidate);
+    let mut entries: Vec<Entry> = Vec::new();
+    for attempt in call.trail.attempts() {
+        let (Some(candidate), 1..) = (&attempt.candidate, attempt.number) else {
+            continue;
+        };
+        let billed = Billed::of(attempt.fault.kind());
+        let usage = match billed {
+            Billed::No => Usage::default(),
+            _ => Usage::new(call.estimated_input, 0),
+        };
+        entries.push(Entry {
+            candidate: candidate.clone(),
+            billed,
+            fault: Some(attempt.fault.kind()),
+            duration: attempt.duration,
+            usage,
+            cost: price(candidate).map(|price| price.of(&usage)),
+        });
+    }
+    if let Some(served) = &call.served {
+        let candidate = served.continued_by.last().unwrap_or(&served.name).clone();
+        let usage = call
+            .usage
+            .unwrap_or_else(|| Usage::new(call.estimated_input, 0));
+        let (billed, fault) = match call.outcome {
+            Outcome::Completed => (Billed::Yes, None),
+            Outcome::Failed(fault) => (Billed::Unknown, Some(fault.kind())),
+            Outcome::Left => (Billed::Unknown, None),
+        };
+        entries.push(Entry {
+            cost: price(&candidate).map(|price| price.of(&usage)),
+            candidate,
+            billed,
+            fault,
+            duration: call.started.elapsed(),
+            usage,
+        });
+    }
+    entries
+}
+
+/// What a candidate of a model costs, where the config says so.
+fn price(config: &Config, model: &str, candidate: &str) -> Option<Price> {
+    let of = |candidates: &[crate::config::Candidate]| {
+        let candidate = candidates.iter().find(|it| *it.name == *candidate)?;
+        match &candidate.target {
+            Target::Provider { price, .. } => *price,
+            Target::Reply(_) => None,
+        }
+    };
+    let own = config
+        .models
+        .get(model)
+        .and_then(|model| of(&model.candidates));
+    // One that the request named may be another model's.
+    own.or_else(|| {
+        config
+            .models
+            .values()
+            .find_map(|model| of(&model.candidates))
+    })
+}

@@ -1,0 +1,77 @@
+//! In which order the candidates of a model are asked.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use backstop_core::{Name, context};
+use backstop_fallback::{
+    chain::Profile,
+    order::{Left, Order},
+};
+
+use crate::config::{Model, Ordering};
+
+/// By tier, and within one by what the config says.
+#[derive(Clone, Debug)]
+pub(super) struct Ordered {
+    by: Ordering,
+    tiers: Arc<BTreeMap<Name, u32>>,
+}
+
+impl Ordered {
+    pub(super) fn new(model: &Model) -> Self {
+        let candidates = model.candidates.iter();
+        Self {
+            by: model.order,
+            tiers: Arc::new(candidates.map(|it| (it.name.clone(), it.tier)).collect()),
+        }
+    }
+
+    /// As they are listed: the order has been made already.
+    pub(super) fn listed(&self) -> Self {
+        Self {
+            by: Ordering::Priority,
+            tiers: self.tiers.clone(),
+        }
+    }
+
+    fn smallest<K: PartialOrd>(
+        &self,
+        left: &Left<'_>,
+        key: impl Fn(&Profile) -> K,
+    ) -> Option<usize> {
+        let mut best: Option<(usize, u32, K)> = None;
+        for (place, profile) in left.iter() {
+            let tier = self.tiers.get(profile.name()).copied().unwrap_or_default();
+            let key = key(profile);
+            let better = best.as_ref().is_none_or(|(_, best_tier, best_key)| {
+                tier < *best_tier || (tier == *best_tier && key < *best_key)
+            });
+            if better {
+                best = Some((place, tier, key));
+            }
+        }
+        best.map(|(place, ..)| place)
+    }
+}
+
+impl Order for Ordered {
+    // The order is chosen at run time, so it has to be ready to be asked for the latency.
+    const MEASURES: bool = true;
+
+    fn next(&self, left: &Left<'_>) -> Option<usize> {
+        match self.by {
+            Ordering::Latency => {
+                let now = context::now();
+                self.smallest(left, |profile| profile.latency().at(now))
+            }
+            Ordering::Price => self.smallest(left, Profile::price),
+            Ordering::Priority => left.first(),
+            // The first of several waits of exponential length, each at a rate of its own, is
+            // drawn in proportion to the rates.
+            Ordering::Weight => self.smallest(left, |profile| match profile.weight() {
+                0 => f64::INFINITY,
+                weight => -(1.0 - fastrand::f64()).ln() / f64::from(weight),
+            }),
+        }
+    }
+}
