@@ -6,24 +6,20 @@ use backstop_core::{
 };
 use tokio::time::Instant;
 
-/// An attempt that is under way: which it is, and what its record will need should it fail.
+/// An attempt that is under way: what its record will need should it fail.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    pub(crate) number: u32,
-    wait: Duration,
     mark: Mark,
     since: Option<Instant>,
 }
 
 impl Asked {
-    /// The attempt begins. The clock is not read for it: that would be the dearest part of a call
-    /// that succeeds.
+    /// The attempt has begun; the trail ended at `mark` then. The clock is not read for it: that
+    /// would be the dearest part of a call that succeeds.
     #[inline]
-    pub(crate) fn now(number: u32, wait: Duration) -> Self {
+    pub(crate) fn since(mark: Mark) -> Self {
         Self {
-            number,
-            wait,
-            mark: context::mark(),
+            mark,
             since: context::shared_now(),
         }
     }
@@ -34,16 +30,17 @@ impl Asked {
         self.since.get_or_insert_with(Instant::now);
     }
 
-    /// It failed: recorded on the trail, unless a layer further in has done so.
-    pub(crate) fn failed(&self, fault: Fault, now: Instant) {
+    /// It failed, the attempt `number` after a wait: recorded on the trail, unless a layer further
+    /// in has done so.
+    pub(crate) fn failed(&self, number: u32, wait: Duration, fault: Fault, now: Instant) {
         let took = self
             .since
             .map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         let attempt = match fault.kind() {
             // Nobody was asked.
             FaultKind::Refused => Attempt::passed_over(fault),
-            _ => Attempt::new(self.number, fault).took(took),
+            _ => Attempt::new(number, fault).took(took),
         };
-        context::record_since(self.mark, attempt.waited(self.wait));
+        context::record_since(self.mark, attempt.waited(wait));
     }
 }

@@ -1,4 +1,5 @@
 use std::{
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -7,84 +8,84 @@ use backstop_core::{Attempt, Classify, Fault, FaultKind, Spent, Verdict, Withdra
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::{Backoff, CloneRequest, Random, asked::Asked, policy::Policy};
+use crate::{Backoff, CloneRequest, asked::Asked, policy::Policy, waits::Waits};
 
 /// Why a failure was not tried again although it would have been.
 const SENT_ONCE: &str = "failed, and the request could be sent only once";
 
 /// What one call carries from attempt to attempt.
 pub(crate) struct Call<S, Request, C, B, R> {
+    number: u32,
     asked: Asked,
-    // None within an attempt of another retry.
-    policy: Option<Policy<C, B, R>>,
+    // Whether results are another retry's to judge, further out.
+    is_within: bool,
+    policy: Arc<Policy<C, B, R>>,
     // For the next attempt; none where there can't be one.
     service: Option<S>,
     request: Option<Request>,
-    // What the present attempt cost.
+    // None during the first attempt: a call that succeeds at once carries no more than it must.
+    further: Option<Further<B>>,
+}
+
+/// What is known of a call from its first failure on.
+struct Further<B> {
+    waits: Waits<B>,
+    /// The wait before the present attempt.
+    wait: Duration,
+    /// What the present attempt cost.
     spent: Option<Spent>,
-    // The chance in the waits, from the first one on.
-    random: Option<Random>,
 }
 
 /// The next attempt, as planned when the last one failed.
 pub(crate) struct Plan {
     pub(crate) wait: Duration,
     /// Goes back where it came from if the attempt is never made.
-    pub(crate) withdrawal: Option<Withdrawal>,
+    withdrawal: Option<Withdrawal>,
 }
 
 impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
     /// A call within an attempt of another retry, which passes through.
-    pub(crate) fn within(attempt: u32) -> Self {
+    pub(crate) fn within(number: u32, asked: Asked, policy: Arc<Policy<C, B, R>>) -> Self {
         Self {
-            asked: Asked::now(attempt, Duration::ZERO),
-            policy: None,
+            number,
+            asked,
+            is_within: true,
+            policy,
             service: None,
             request: None,
-            spent: None,
-            random: None,
+            further: None,
         }
     }
 
-    /// A call that is about to make its first attempt.
+    /// A call that has made its first attempt.
     #[inline]
-    pub(crate) fn first(service: &S, request: &Request, policy: &Policy<C, B, R>) -> Self
-    where
-        S: Clone,
-        C: Clone,
-        B: Clone,
-        R: CloneRequest<Request> + Clone,
-    {
-        if let Some(budget) = &policy.rules.budget {
-            // A call that came here because another candidate failed has made its deposit.
-            if !context::has_failed() {
-                budget.deposit();
-            }
-        }
-        let copy = match policy.rules.attempts.get() {
-            1 => None,
-            _ => policy.requests.clone_request(request),
-        };
+    pub(crate) fn first(
+        asked: Asked,
+        policy: Arc<Policy<C, B, R>>,
+        service: Option<S>,
+        request: Option<Request>,
+    ) -> Self {
         Self {
-            asked: Asked::now(1, Duration::ZERO),
-            policy: Some(policy.clone()),
-            service: copy.is_some().then(|| service.clone()),
-            request: copy,
-            spent: None,
-            random: None,
+            number: 1,
+            asked,
+            is_within: false,
+            policy,
+            service,
+            request,
+            further: None,
         }
     }
 
     /// Which attempt is under way.
     #[inline]
     pub(crate) const fn number(&self) -> u32 {
-        self.asked.number
+        self.number
     }
 
     /// The present attempt doesn't end at once.
     #[inline]
     pub(crate) fn pending(&mut self) {
-        if self.policy.is_some() {
+        if !self.is_within {
             self.asked.pending();
         }
     }
@@ -96,13 +97,17 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
     where
         C: Classify<Res, E>,
     {
-        let policy = self.policy.as_ref()?;
+        if self.is_within {
+            return None;
+        }
+        let policy = &self.policy;
         let verdict = policy.classify.judge(result);
         if let Verdict::Failure(fault) = verdict {
             return Some(fault);
         }
         if let (Verdict::Success, Some(budget)) = (verdict, &policy.rules.budget) {
-            budget.success(self.spent.take());
+            let further = self.further.as_mut();
+            budget.success(further.and_then(|further| further.spent.take()));
         }
         None
     }
@@ -114,29 +119,38 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
         B: Backoff,
         R: CloneRequest<Request>,
     {
-        let policy = self.policy.as_mut()?;
+        let (number, rules) = (self.number, &self.policy.rules);
+        let (wait, spent) = match &mut self.further {
+            Some(further) => (further.wait, further.spent.take()),
+            None => (Duration::ZERO, None),
+        };
         if let (FaultKind::Refused, Some(spent), Some(budget)) =
-            (fault.kind(), self.spent.take(), &policy.rules.budget)
+            (fault.kind(), spent, &rules.budget)
         {
             budget.refund(spent);
         }
         let now = Instant::now();
-        let is_allowed = policy.rules.allow(fault, self.asked.number);
+        let is_allowed = rules.allow(fault, number);
         let copy = self.request.as_ref();
-        if is_allowed && !copy.is_some_and(|copy| policy.requests.is_whole(copy)) {
-            let reason = fault.reason().unwrap_or(SENT_ONCE);
-            self.asked.failed(fault.because(reason), now);
+        if is_allowed && !copy.is_some_and(|copy| self.policy.requests.is_whole(copy)) {
+            let fault = fault.because(fault.reason().unwrap_or(SENT_ONCE));
+            self.asked.failed(number, wait, fault, now);
             return None;
         }
-        self.asked.failed(*fault, now);
+        self.asked.failed(number, wait, *fault, now);
         if !is_allowed || !context::may_attempt() {
             return None;
         }
-        let wait = policy.wait(fault, &mut self.random)?;
-        if !policy.rules.fits(wait, now) {
+        let further = self.further.get_or_insert_with(|| Further {
+            waits: Waits::new(&self.policy),
+            wait: Duration::ZERO,
+            spent: None,
+        });
+        let wait = further.waits.next(fault, rules)?;
+        if !rules.fits(wait, now) {
             return None;
         }
-        let withdrawal = policy.rules.pay(fault.kind()).ok()?;
+        let withdrawal = rules.pay(fault.kind()).ok()?;
         Some(Plan { wait, withdrawal })
     }
 
@@ -160,8 +174,8 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
     {
         let service = self.service.as_mut().expect("it was planned for");
         let ready = service.poll_ready(cx);
-        if let (Poll::Ready(Err(error)), Some(policy)) = (&ready, &self.policy) {
-            if let Verdict::Failure(fault) = policy.classify.judge(Err(error)) {
+        if let Poll::Ready(Err(error)) = &ready {
+            if let Verdict::Failure(fault) = self.policy.classify.judge(Err(error)) {
                 context::record(Attempt::passed_over(fault));
             }
         }
@@ -170,8 +184,7 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
 
     /// Whether it is too late for another attempt.
     pub(crate) fn is_late(&self) -> bool {
-        let policy = self.policy.as_ref();
-        policy.is_some_and(|policy| !policy.rules.fits(Duration::ZERO, Instant::now()))
+        !self.policy.rules.fits(Duration::ZERO, Instant::now())
     }
 
     /// Makes the attempt that was planned, on a service that is ready.
@@ -180,15 +193,18 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
         S: Service<Request>,
         R: CloneRequest<Request>,
     {
-        let policy = self.policy.as_ref().expect("it was planned for");
+        let policy = &self.policy;
         let request = self.request.take().expect("it was planned for");
-        let number = self.asked.number.saturating_add(1);
-        if number < policy.rules.attempts.get() {
+        self.number = self.number.saturating_add(1);
+        if self.number < policy.rules.attempts.get() {
             self.request = policy.requests.clone_request(&request);
         }
-        self.spent = plan.withdrawal.map(Withdrawal::spend);
-        self.asked = Asked::now(number, plan.wait);
-        let _attempt = context::enter_attempt(number);
+        if let Some(further) = &mut self.further {
+            further.wait = plan.wait;
+            further.spent = plan.withdrawal.map(Withdrawal::spend);
+        }
+        self.asked = Asked::since(context::mark());
+        let _attempt = context::enter_attempt(self.number);
         let service = self.service.as_mut().expect("it was planned for");
         service.call(request)
     }

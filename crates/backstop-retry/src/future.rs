@@ -35,6 +35,7 @@ pin_project! {
 
 pin_project! {
     #[project = StateProj]
+    #[repr(u8)]
     enum State<F, E> {
         /// An attempt has been made.
         Called { #[pin] response: F },
@@ -102,56 +103,94 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let _trail = this.scope.enter();
-        let call = this.call;
         loop {
-            match this.state.as_mut().project() {
-                StateProj::Called { response } => {
-                    let polled = {
-                        let _attempt = context::enter_attempt(call.number());
-                        response.poll(cx)
-                    };
-                    let Poll::Ready(result) = polled else {
-                        call.pending();
-                        return Poll::Pending;
-                    };
-                    let Some(fault) = call.fault(result.as_ref()) else {
-                        return Poll::Ready(result);
-                    };
-                    let Some(plan) = call.failed(&fault) else {
-                        return Poll::Ready(result);
-                    };
-                    // What the attempt held is given back first: its place in a limit, say.
-                    this.state.set(State::Failed);
-                    let last = match result {
-                        // There would be nothing to return once this is gone, so it is kept if
-                        // the next attempt would have to queue.
-                        Ok(_) if !call.is_ready(cx) => return Poll::Ready(result),
-                        Ok(_) => None,
-                        Err(error) => Some(Last::new(error)),
-                    };
-                    context::clear_fault();
-                    let timer = sleep(plan.wait);
-                    let plan = Some(plan);
-                    this.state.set(State::Waiting { timer, plan, last });
-                }
-                StateProj::Failed => panic!("polled after completion"),
-                StateProj::Waiting { timer, plan, last } => {
-                    ready!(timer.poll(cx));
-                    match call.poll_ready(cx)? {
-                        Poll::Ready(()) if !(last.is_some() && call.is_late()) => {}
-                        ready => match last.take() {
-                            Some(last) => return Poll::Ready(Err(last.into_error())),
-                            None => {
-                                ready!(ready);
-                            }
-                        },
-                    }
-                    let plan = plan.take().expect("polled after completion");
-                    let response = call.attempt(plan);
-                    this.state.set(State::Called { response });
+            if let StateProj::Called { response } = this.state.as_mut().project() {
+                let polled = {
+                    let _attempt = context::enter_attempt(this.call.number());
+                    response.poll(cx)
+                };
+                let Poll::Ready(result) = polled else {
+                    this.call.pending();
+                    return Poll::Pending;
+                };
+                let Some(fault) = this.call.fault(result.as_ref()) else {
+                    return Poll::Ready(result);
+                };
+                if let Err(result) = this.state.as_mut().fail(this.call, result, &fault, cx) {
+                    return Poll::Ready(result);
                 }
             }
+            ready!(this.state.as_mut().poll_again(this.call, cx)?);
         }
+    }
+}
+
+impl<F, Res, E> State<F, E>
+where
+    F: Future<Output = Result<Res, E>>,
+{
+    /// Goes on to the wait for the next attempt, or gives the result back if there is none.
+    #[cold]
+    fn fail<S, Request, C, B, R>(
+        mut self: Pin<&mut Self>,
+        call: &mut Call<S, Request, C, B, R>,
+        result: Result<Res, E>,
+        fault: &Fault,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Result<Res, E>>
+    where
+        S: Service<Request> + Clone,
+        B: Backoff,
+        R: CloneRequest<Request>,
+    {
+        let Some(plan) = call.failed(fault) else {
+            return Err(result);
+        };
+        // What the attempt held is given back first: its place in a limit, say.
+        self.set(Self::Failed);
+        let last = match result {
+            // There would be nothing to return once this is gone, so it is kept if the next
+            // attempt would have to queue.
+            Ok(_) if !call.is_ready(cx) => return Err(result),
+            Ok(_) => None,
+            Err(error) => Some(Last::new(error)),
+        };
+        context::clear_fault();
+        let timer = sleep(plan.wait);
+        let plan = Some(plan);
+        self.set(Self::Waiting { timer, plan, last });
+        Ok(())
+    }
+
+    /// Makes the next attempt, once its time has come.
+    #[cold]
+    fn poll_again<S, Request, C, B, R>(
+        mut self: Pin<&mut Self>,
+        call: &mut Call<S, Request, C, B, R>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), E>>
+    where
+        S: Service<Request, Response = Res, Error = E, Future = F>,
+        C: Classify<Res, E>,
+        R: CloneRequest<Request>,
+    {
+        let StateProj::Waiting { timer, plan, last } = self.as_mut().project() else {
+            panic!("polled after completion");
+        };
+        ready!(timer.poll(cx));
+        match (call.poll_ready(cx)?, last.is_some()) {
+            (Poll::Ready(()), true) if !call.is_late() => {}
+            (Poll::Ready(()), false) => {}
+            (Poll::Pending, false) => return Poll::Pending,
+            _ => {
+                let last = last.take().expect("it is there");
+                return Poll::Ready(Err(last.into_error()));
+            }
+        }
+        let plan = plan.take().expect("polled after completion");
+        let response = call.attempt(plan);
+        self.set(Self::Called { response });
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use backstop_core::{Budget, ErrorsAreTransient, FaultKinds};
 use tower_layer::Layer;
@@ -193,7 +193,7 @@ impl<C, B, R> RetryLayer<C, B, R> {
     /// differ from each other.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
-        self.policy.rules.seed = Seed::fixed(seed);
+        self.policy.rules.seed = Some(Arc::new(Seed::new(seed)));
         self
     }
 }
@@ -202,6 +202,6 @@ impl<S, C: Clone, B: Clone, R: Clone> Layer<S> for RetryLayer<C, B, R> {
     type Service = Retry<S, C, B, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Retry::new(inner, self.policy.clone())
+        Retry::new(inner, Arc::new(self.policy.clone()))
     }
 }

@@ -14,11 +14,16 @@ mod jitter;
 mod layer;
 mod policy;
 mod random;
+#[cfg(feature = "http")]
+mod replay;
 mod request;
 mod service;
+mod waits;
 
 pub use backstop_core::{Budget, InvalidBudget};
 
+#[cfg(feature = "http")]
+pub use self::replay::{NotWhole, Replay, ReplayBody};
 pub use self::{
     backoff::{Backoff, Exponential, InvalidBackoff},
     jitter::Jitter,

@@ -1,11 +1,11 @@
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use backstop_core::{
     Budget, ErrorsAreTransient, Fault, FaultKind, FaultKinds, Withdrawal, context,
 };
 use tokio::time::Instant;
 
-use crate::{Backoff, ByClone, Exponential, Jitter, Random, random::Seed};
+use crate::{ByClone, Exponential, Jitter, random::Seed};
 
 /// The failures that are tried again on the same service, unless told otherwise: those that may
 /// well be over in a moment, and cost nothing. An attempt that timed out is not among them: the
@@ -29,14 +29,8 @@ pub(crate) const fn triable(kinds: FaultKinds) -> FaultKinds {
         .without(FaultKind::Refused)
 }
 
-/// The service said that it gets too many calls.
-const THROTTLED: FaultKinds = FaultKinds::of(&[FaultKind::Overloaded, FaultKind::RateLimited]);
-
-/// A service tells everyone to come back at the same moment. Up to a tenth of the wait it asked
-/// for, and no more than this, is added so that they don't.
-const SPREAD: Duration = Duration::from_secs(1);
-
-/// Whether to try again, and after how long.
+/// What a layer was told. Its services and their calls share it, so that a call which succeeds at
+/// once carries a single word for what it doesn't need.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy<C, B, R> {
     pub(crate) classify: C,
@@ -56,7 +50,7 @@ pub(crate) struct Rules {
     pub(crate) retry_after_cap: Duration,
     pub(crate) min_useful: Duration,
     pub(crate) budget: Option<Budget>,
-    pub(crate) seed: Seed,
+    pub(crate) seed: Option<Arc<Seed>>,
 }
 
 impl Policy<ErrorsAreTransient, Exponential, ByClone> {
@@ -73,7 +67,7 @@ impl Policy<ErrorsAreTransient, Exponential, ByClone> {
             retry_after_cap: Duration::from_secs(60),
             min_useful: Duration::from_millis(10),
             budget: None,
-            seed: Seed::FRESH,
+            seed: None,
         },
     };
 }
@@ -94,8 +88,8 @@ impl Rules {
 
     /// Whether an attempt after `wait` can still do any good before the call must be over.
     pub(crate) fn fits(&self, wait: Duration, now: Instant) -> bool {
-        context::deadline()
-            .is_none_or(|deadline| wait.saturating_add(self.min_useful) < deadline.remaining(now))
+        let needed = wait.saturating_add(self.min_useful);
+        context::deadline().is_none_or(|deadline| needed < deadline.remaining(now))
     }
 
     /// Pays for another attempt, where that must be paid for.
@@ -110,31 +104,3 @@ impl Rules {
 /// Too few tokens are left for another attempt.
 #[derive(Debug)]
 pub(crate) struct NoBudget;
-
-impl<C, B: Backoff, R> Policy<C, B, R> {
-    /// How long to wait before the next attempt, where that may be waited for.
-    pub(crate) fn wait(&mut self, fault: &Fault, random: &mut Option<Random>) -> Option<Duration> {
-        let rules = &mut self.rules;
-        let random = random.get_or_insert_with(|| rules.seed.stream());
-        // The kind of the last failure decides which row of waits holds, and the number of
-        // failures how far along it: both go on in step.
-        let usual = self.backoff.next_wait(random)?;
-        let throttled = rules.throttled.next()?;
-        let own = if THROTTLED.contains(fault.kind()) {
-            rules.jitter.throttled().spread(throttled, random)
-        } else if self.backoff.is_jittered() {
-            usual
-        } else {
-            rules.jitter.spread(usual, random)
-        };
-        let Some(asked) = fault.retry_after() else {
-            return Some(own);
-        };
-        // It is better to ask someone else than to wait for longer than one would have anyway.
-        if asked > rules.retry_after_cap || (asked > own && context::alternatives()) {
-            return None;
-        }
-        let spread = random.up_to((asked / 10).min(SPREAD));
-        Some(own.max(asked.saturating_add(spread)))
-    }
-}

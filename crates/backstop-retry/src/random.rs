@@ -1,8 +1,5 @@
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -11,10 +8,15 @@ use std::{
 pub struct Random(fastrand::Rng);
 
 impl Random {
+    /// A stream from the thread's generator.
+    pub(crate) fn fresh() -> Self {
+        Self(fastrand::Rng::new())
+    }
+
     /// A stream that repeats itself for the same seed.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
-        Self(fastrand::Rng::with_seed(seed))
+        Self(fastrand::Rng::with_seed(scattered(seed)))
     }
 
     /// A duration above zero and up to `bound`, to the nanosecond; zero only where `bound` is.
@@ -36,23 +38,26 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Where the streams of calls come from: the thread's generator, or a seed and a count.
-#[derive(Clone, Debug)]
-pub(crate) struct Seed(Option<Arc<AtomicU64>>);
+/// Puts seeds far apart that lie close together: the generator's streams from neighbouring seeds
+/// are much alike. The steps are the last ones of SplitMix64.
+const fn scattered(seed: u64) -> u64 {
+    let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// Where the streams of calls come from when they are to be the same each time.
+#[derive(Debug)]
+pub(crate) struct Seed(AtomicU64);
 
 impl Seed {
-    pub(crate) const FRESH: Self = Self(None);
-
-    pub(crate) fn fixed(seed: u64) -> Self {
-        Self(Some(Arc::new(AtomicU64::new(seed))))
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self(AtomicU64::new(seed))
     }
 
     /// The stream of one call.
     pub(crate) fn stream(&self) -> Random {
-        match &self.0 {
-            None => Random(fastrand::Rng::new()),
-            // The generator scatters seeds that lie close together.
-            Some(next) => Random::seeded(next.fetch_add(1, Ordering::Relaxed)),
-        }
+        Random::seeded(self.0.fetch_add(1, Ordering::Relaxed))
     }
 }

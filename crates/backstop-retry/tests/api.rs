@@ -31,3 +31,14 @@ assert_impl_all!(Random: Send, Sync, std::fmt::Debug);
 assert_impl_all!(Retry<Local>: tower::Service<Rc<()>>);
 assert_not_impl_any!(Future<Local, Rc<()>>: Send);
 assert_not_impl_any!(Retry<Box<dyn std::fmt::Debug>>: Clone);
+
+#[cfg(feature = "http")]
+mod http {
+    use backstop_retry::{NotWhole, Replay, ReplayBody};
+    use static_assertions::{assert_impl_all, assert_not_impl_any};
+
+    assert_impl_all!(NotWhole: Send, Sync, Copy, Eq, std::error::Error);
+    assert_impl_all!(Replay: Send, Sync, Copy, Default);
+    assert_impl_all!(ReplayBody<()>: Send, Sync, Clone, Unpin, std::fmt::Debug);
+    assert_not_impl_any!(ReplayBody<std::rc::Rc<()>>: Send);
+}
