@@ -26,6 +26,7 @@ pub use self::due::{Due, InTime, deadline, enter_deadline};
 thread_local! {
     static ALTERNATIVES: Cell<bool> = const { Cell::new(false) };
     static ATTEMPT: Cell<u32> = const { Cell::new(0) };
+    static BESIDE: Cell<bool> = const { Cell::new(false) };
     static BOUND: Cell<u32> = const { Cell::new(0) };
     static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
     static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
@@ -199,6 +200,21 @@ pub fn mark() -> Mark {
 #[must_use]
 pub fn has_failed() -> bool {
     OPEN.get() > 1
+}
+
+/// Whether what is called now is the first that is asked in its call: nothing has failed yet, and
+/// nothing else has been asked that is yet to answer.
+#[inline]
+#[must_use]
+pub fn is_first() -> bool {
+    !has_failed() && !BESIDE.get()
+}
+
+/// Says for what is called while the guard lives that something else has been asked before it, and
+/// has yet to answer. Only for a guard round a single `call`.
+#[inline]
+pub fn enter_beside() -> Entered<bool> {
+    Entered::new(&BESIDE, true)
 }
 
 /// Names the attempts recorded since `mark` that have no name yet.
