@@ -38,6 +38,20 @@ async fn writes_only_who_answered_where_nothing_failed() {
 }
 
 #[tokio::test]
+async fn says_it_before_the_first_byte_of_a_stream() {
+    /// A body that nobody has read from.
+    struct Unread;
+    let service = ServiceBuilder::new()
+        .layer(EdgeLayer::new())
+        .layer(ServedByLayer::new("a"))
+        .service(service_fn(|_: Request<()>| async {
+            Ok::<_, BoxError>(Response::new(Unread))
+        }));
+    let response = service.oneshot(Request::new(())).await.unwrap();
+    assert_eq!(response.headers()["x-served-by"], "a");
+}
+
+#[tokio::test]
 async fn writes_what_failed_on_the_way_and_how_long_that_took() {
     let service = service_fn(|_: Request<()>| async {
         let overloaded = Fault::new(FaultKind::Overloaded).with_status(529);

@@ -31,6 +31,7 @@ impl<S> Candidate<S> {
         Self {
             profile: Profile {
                 name: name.into(),
+                tier: 0,
                 weight: 1,
                 price: 0,
                 latency: Latency::default(),
@@ -81,6 +82,15 @@ impl<S, M> Candidate<S, M> {
     #[must_use]
     pub const fn on(mut self, kinds: FaultKinds) -> Self {
         self.on = Some(kinds);
+        self
+    }
+
+    /// Puts it into a tier: no candidate of a tier is asked before all that can be asked of those
+    /// below it in number, whatever the order within them. A cached or a static reply belongs into
+    /// the last, or it would be the fastest and the cheapest. Default: 0.
+    #[must_use]
+    pub const fn tier(mut self, tier: u8) -> Self {
+        self.profile.tier = tier;
         self
     }
 
@@ -160,6 +170,7 @@ impl<S, M> fmt::Debug for Candidate<S, M> {
 #[derive(Debug)]
 pub struct Profile {
     name: Name,
+    tier: u8,
     weight: u32,
     price: u64,
     latency: Latency,
@@ -170,6 +181,12 @@ impl Profile {
     #[must_use]
     pub const fn name(&self) -> &Name {
         &self.name
+    }
+
+    /// Its tier.
+    #[must_use]
+    pub const fn tier(&self) -> u8 {
+        self.tier
     }
 
     /// Its share of the calls.

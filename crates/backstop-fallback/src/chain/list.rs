@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use backstop_core::Name;
 
@@ -11,6 +11,8 @@ use crate::{
 /// The candidates at one moment, in order: a call keeps the one that it started with.
 pub(crate) struct List<S, M> {
     candidates: Box<[Arc<Candidate<S, M>>]>,
+    /// The places of each tier, the best first.
+    tiers: Box<[Places]>,
     /// The places whose candidates may be asked.
     enabled: Places,
 }
@@ -35,10 +37,19 @@ impl<S, M> List<S, M> {
             }
         }
         let enabled = (0..candidates.len()).fold(0, |set, place| set | 1 << place);
-        Ok(Self {
+        Ok(Self::of(candidates, enabled))
+    }
+
+    fn of(candidates: Box<[Arc<Candidate<S, M>>]>, enabled: Places) -> Self {
+        let mut tiers = BTreeMap::<u8, Places>::new();
+        for (place, candidate) in candidates.iter().enumerate() {
+            *tiers.entry(candidate.profile().tier()).or_default() |= 1 << place;
+        }
+        Self {
             candidates,
+            tiers: tiers.into_values().collect(),
             enabled,
-        })
+        }
     }
 
     pub(crate) const fn enabled(&self) -> Places {
@@ -75,8 +86,10 @@ impl<S, M> List<S, M> {
         found
     }
 
-    /// Which of the places is next.
+    /// Which of the places is next: one of the best tier among them.
     pub(crate) fn pick<O: Order>(&self, order: &O, places: Places) -> Option<usize> {
+        let mut tiers = self.tiers.iter().map(|tier| tier & places);
+        let places = tiers.find(|tier| *tier != 0)?;
         let profile = |place: usize| -> &Profile { self.at(place).profile() };
         let place = order.next(&Left::new(&profile, places));
         place
@@ -87,14 +100,12 @@ impl<S, M> List<S, M> {
     /// The same list, with this candidate enabled or not.
     pub(crate) fn with_enabled(&self, place: usize, enable: bool) -> Self {
         let bit = 1 << place;
-        Self {
-            candidates: self.candidates.clone(),
-            enabled: if enable {
-                self.enabled | bit
-            } else {
-                self.enabled & !bit
-            },
-        }
+        let enabled = if enable {
+            self.enabled | bit
+        } else {
+            self.enabled & !bit
+        };
+        Self::of(self.candidates.clone(), enabled)
     }
 
     /// The same candidates, those at `places` first and, where `rest` says so, the others after
@@ -114,10 +125,8 @@ impl<S, M> List<S, M> {
             .iter()
             .enumerate()
             .fold(0, |set, (new, old)| set | (self.enabled >> old & 1) << new);
-        Self {
-            candidates: order.iter().map(|&place| self.at(place).clone()).collect(),
-            enabled,
-        }
+        let candidates = order.iter().map(|&place| self.at(place).clone());
+        Self::of(candidates.collect(), enabled)
     }
 
     /// The places of these names.

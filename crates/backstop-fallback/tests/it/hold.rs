@@ -215,3 +215,41 @@ impl Drop for Release {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[tokio::test]
+async fn a_backup_that_is_not_ready_for_one_call_holds_up_no_other() {
+    /// Only every second clone is ever ready.
+    struct Backup(Arc<AtomicU32>, bool);
+    impl Clone for Backup {
+        fn clone(&self) -> Self {
+            let ready = self.0.fetch_add(1, Ordering::Relaxed) % 2 == 1;
+            Self(self.0.clone(), ready)
+        }
+    }
+    impl Service<u32> for Backup {
+        type Response = &'static str;
+        type Error = BoxError;
+        type Future = std::future::Ready<Reply>;
+        fn poll_ready(
+            &mut self,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), BoxError>> {
+            if self.1 {
+                std::task::Poll::Ready(Ok(()))
+            } else {
+                std::task::Poll::Pending
+            }
+        }
+        fn call(&mut self, _: u32) -> Self::Future {
+            std::future::ready(Ok("backup"))
+        }
+    }
+    let count = Arc::new(AtomicU32::new(0));
+    let mut service = FallbackLayer::new(Backup(count.clone(), false)).layer(fails("down"));
+    count.store(0, Ordering::Relaxed);
+    let mut waits = task::spawn(service.ready().await.unwrap().call(1));
+    let mut goes = task::spawn(service.ready().await.unwrap().call(2));
+    assert_pending!(waits.poll());
+    assert_eq!(assert_ready!(goes.poll()).unwrap(), "backup");
+    assert_pending!(waits.poll());
+}

@@ -6,5 +6,6 @@ mod change;
 mod fallback;
 mod hedge;
 mod hold;
+mod oracle;
 mod order;
 mod support;

@@ -143,3 +143,34 @@ async fn an_order_that_names_a_place_that_is_not_left_does_no_harm() {
         chain.unwrap().order(Wrong(place)).oneshot(1).await.unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_of_a_lower_tier_is_asked_first_however_fast_and_cheap() {
+    let (fixed, slow, dear) = (
+        Replica::up(),
+        Replica::up().taking(500),
+        Replica::up().taking(300),
+    );
+    let chain = Chain::new([
+        Candidate::new("fixed", fixed.clone()).tier(9).weight(1000),
+        Candidate::new("slow", slow.clone()).price(10),
+        Candidate::new("dear", dear.clone()).price(20),
+    ])
+    .unwrap();
+    for _ in 0..20 {
+        chain.clone().order(Fastest).oneshot(1).await.unwrap();
+        chain.clone().order(Cheapest).oneshot(1).await.unwrap();
+        chain
+            .clone()
+            .order(Weighted::seeded(1))
+            .oneshot(1)
+            .await
+            .unwrap();
+        chain.clone().oneshot(1).await.unwrap();
+    }
+    assert_eq!(fixed.calls(), 0);
+    chain.handle().disable("slow").unwrap();
+    dear.set("down");
+    chain.order(Cheapest).oneshot(1).await.unwrap();
+    assert_eq!(fixed.calls(), 1);
+}
