@@ -59,10 +59,10 @@ impl Asked {
     /// What was recorded since `mark`, while it was polled, is its own: two that are asked at once
     /// share one trail.
     #[inline]
-    pub(crate) fn own(&mut self, mark: Mark, name: &Name) {
+    pub(crate) fn own<'a>(&mut self, mark: Mark, name: impl FnOnce() -> &'a Name) {
         if context::mark() != mark {
             self.recorded = true;
-            context::name_since(mark, name);
+            context::name_since(mark, name());
         }
     }
 }

@@ -27,15 +27,20 @@ pin_project! {
     pub struct ResponseFuture<P, F, B, Request, C, M> {
         #[pin]
         pub(crate) state: State<P, F>,
-        pub(crate) backup: B,
-        // For the backup, until it is called.
-        pub(crate) request: Option<Request>,
-        pub(crate) map: M,
-        pub(crate) policy: Policy<C>,
-        pub(crate) names: Names,
-        pub(crate) asked: Asked,
+        pub(crate) call: Call<B, Request, C, M>,
         pub(crate) scope: Scope,
     }
+}
+
+/// What a call carries from one candidate to the other.
+pub(crate) struct Call<B, Request, C, M> {
+    pub(crate) backup: B,
+    // For the backup, until it is called.
+    pub(crate) request: Option<Request>,
+    pub(crate) map: M,
+    pub(crate) policy: Policy<C>,
+    pub(crate) names: Names,
+    pub(crate) asked: Asked,
 }
 
 pin_project! {
@@ -67,78 +72,111 @@ where
 {
     type Output = Result<Res, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        let call = this.call;
         let _trail = this.scope.enter();
-        let _bound = this.policy.enter_bound();
-        loop {
+        let _bound = call.policy.enter_bound();
+        if let StateProj::Primary { response } = this.state.as_mut().project() {
             let mark = context::mark();
-            match this.state.as_mut().project() {
-                StateProj::Primary { response } => {
-                    let polled = {
-                        let _alternatives = context::enter_alternatives(true);
-                        response.poll(cx)
-                    };
-                    this.asked.own(mark, this.names.primary());
-                    let Poll::Ready(result) = polled else {
-                        this.asked.pending();
-                        return Poll::Pending;
-                    };
-                    let Some(fault) = this.policy.fault(&result) else {
-                        return Poll::Ready(result);
-                    };
-                    this.asked.failed(this.names.primary(), fault);
-                    if !this.policy.on.contains(fault.kind()) {
-                        return Poll::Ready(result);
-                    }
-                    if !(context::may_attempt() && time_is_left()) {
-                        return Poll::Ready(last(fault, result));
-                    }
-                    // What the primary holds is given back before the backup is asked.
-                    context::clear_fault();
-                    drop(result);
-                    this.state.set(State::Waiting);
-                    *this.asked = Asked::now();
-                }
-                StateProj::Waiting => {
-                    let refused = match this.backup.poll_ready(cx) {
-                        Poll::Ready(Ok(())) => None,
-                        Poll::Ready(Err(error)) => {
-                            let fault = this.policy.not_ready(&error);
-                            Some((fault, error.into()))
-                        }
-                        // A fallback further out can do better than wait.
-                        Poll::Pending if context::alternatives() => {
-                            Some((NOT_READY, NoCandidate.into()))
-                        }
-                        Poll::Pending => return Poll::Pending,
-                    };
-                    if let Some((fault, error)) = refused {
-                        passed_over(this.names.backup(), fault);
-                        return Poll::Ready(Err(exhausted(fault, error)));
-                    }
-                    let request = this.request.take().expect("polled after completion");
-                    let response = this.backup.call(this.map.map(request));
-                    this.state.set(State::Backup { response });
-                }
-                StateProj::Backup { response } => {
-                    let polled = response.poll(cx);
-                    this.asked.own(mark, this.names.backup());
-                    let Poll::Ready(result) = polled else {
-                        this.asked.pending();
-                        return Poll::Pending;
-                    };
-                    let Some(fault) = this.policy.fault(&result) else {
-                        return Poll::Ready(result);
-                    };
-                    this.asked.failed(this.names.backup(), fault);
-                    if !this.policy.on.contains(fault.kind()) {
-                        return Poll::Ready(result);
-                    }
-                    return Poll::Ready(last(fault, result));
-                }
+            let polled = {
+                let _alternatives = context::enter_alternatives(true);
+                response.poll(cx)
+            };
+            call.asked.own(mark, || call.names.primary());
+            let Poll::Ready(result) = polled else {
+                call.asked.pending();
+                return Poll::Pending;
+            };
+            let Some(fault) = call.policy.fault(&result) else {
+                return Poll::Ready(result);
+            };
+            if let Some(result) = call.primary_failed(fault, result) {
+                return Poll::Ready(result);
             }
+            // What the primary holds is given back before the backup is asked.
+            this.state.set(State::Waiting);
         }
+        call.poll_backup(this.state, cx)
+    }
+}
+
+// What comes after a failure is kept out of the way of what comes without one.
+impl<B, Request, C, M> Call<B, Request, C, M> {
+    /// The primary failed. Its result is the call's, unless the backup is to be asked.
+    #[inline(never)]
+    fn primary_failed<Res, E>(
+        &mut self,
+        fault: Fault,
+        result: Result<Res, E>,
+    ) -> Option<Result<Res, E>>
+    where
+        E: From<Exhausted> + Into<BoxError>,
+    {
+        self.asked.failed(self.names.primary(), fault);
+        if !self.policy.on.contains(fault.kind()) {
+            return Some(result);
+        }
+        if !(context::may_attempt() && time_is_left()) {
+            return Some(last(fault, result));
+        }
+        context::clear_fault();
+        drop(result);
+        self.asked = Asked::now();
+        None
+    }
+
+    #[inline(never)]
+    fn poll_backup<P, F, Res, E>(
+        &mut self,
+        mut state: Pin<&mut State<P, F>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Res, E>>
+    where
+        F: Future<Output = Result<Res, E>>,
+        B: Service<M::Request, Response = Res, Error = E, Future = F>,
+        C: Classify<Res, E>,
+        M: MapRequest<Request>,
+        E: From<Exhausted> + Into<BoxError>,
+    {
+        if !matches!(*state, State::Backup { .. }) {
+            let refused = match self.backup.poll_ready(cx) {
+                Poll::Ready(Ok(())) => None,
+                Poll::Ready(Err(error)) => {
+                    let fault = self.policy.not_ready(&error);
+                    Some((fault, error.into()))
+                }
+                // A fallback further out can do better than wait.
+                Poll::Pending if context::alternatives() => Some((NOT_READY, NoCandidate.into())),
+                Poll::Pending => return Poll::Pending,
+            };
+            if let Some((fault, error)) = refused {
+                passed_over(self.names.backup(), fault);
+                return Poll::Ready(Err(exhausted(fault, error)));
+            }
+            let request = self.request.take().expect("polled after completion");
+            let response = self.backup.call(self.map.map(request));
+            state.set(State::Backup { response });
+        }
+        let StateProj::Backup { response } = state.project() else {
+            unreachable!("the backup has been called");
+        };
+        let mark = context::mark();
+        let polled = response.poll(cx);
+        self.asked.own(mark, || self.names.backup());
+        let Poll::Ready(result) = polled else {
+            self.asked.pending();
+            return Poll::Pending;
+        };
+        let Some(fault) = self.policy.fault(&result) else {
+            return Poll::Ready(result);
+        };
+        self.asked.failed(self.names.backup(), fault);
+        if !self.policy.on.contains(fault.kind()) {
+            return Poll::Ready(result);
+        }
+        Poll::Ready(last(fault, result))
     }
 }
 

@@ -9,7 +9,7 @@ use tower_service::Service;
 use crate::{
     MapRequest, Same, Ungated,
     asked::{Asked, passed_over},
-    future::{ResponseFuture, State},
+    future::{Call, ResponseFuture, State},
     layer::Names,
     policy::{NOT_READY, Policy},
 };
@@ -98,6 +98,7 @@ where
     type Future = ResponseFuture<S::Future, B::Future, B, Request, C, M>;
 
     /// Ready either way: a primary that is not is passed over by the next call.
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.not_ready = match self.primary.poll_ready(cx) {
             Poll::Ready(Ok(())) => None,
@@ -107,6 +108,7 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         let admitted = match self.not_ready.take() {
             None => self.gate.admits_now(),
@@ -124,7 +126,7 @@ where
                     let _now = now.map(context::enter_now);
                     let _alternatives = context::enter_alternatives(true);
                     let response = self.primary.call(request);
-                    asked.own(mark, self.names.primary());
+                    asked.own(mark, || self.names.primary());
                     (State::Primary { response }, spare, asked)
                 }
                 Err(fault) => {
@@ -135,12 +137,14 @@ where
         };
         ResponseFuture {
             state,
-            backup: self.backup.clone(),
-            request: Some(request),
-            map: self.map.clone(),
-            policy: self.policy.clone(),
-            names: self.names.clone(),
-            asked,
+            call: Call {
+                backup: self.backup.clone(),
+                request: Some(request),
+                map: self.map.clone(),
+                policy: self.policy.clone(),
+                names: self.names.clone(),
+                asked,
+            },
             scope,
         }
     }

@@ -239,12 +239,14 @@ where
     if bound.is_some_and(|bound| context::trail().attempted() + 1 >= bound.get() as usize) {
         return None;
     }
-    let Some(budget) = budget else {
-        return run.next(None);
+    // What it takes goes back if nobody is left to be asked.
+    let withdrawal = match budget {
+        Some(budget) => Some(budget.try_withdraw(FaultKind::TimedOut)?),
+        None => None,
     };
-    let withdrawal = budget.try_withdraw(FaultKind::TimedOut)?;
     let (mut turn, service) = run.next(None)?;
-    turn.paid = Some(withdrawal.spend());
+    turn.beside = true;
+    turn.paid = withdrawal.map(|withdrawal| withdrawal.spend());
     Some((turn, service))
 }
 

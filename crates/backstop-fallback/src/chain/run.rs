@@ -33,6 +33,8 @@ pub(super) struct Turn {
     asked: Asked,
     /// Who could be asked when it was called.
     ahead: Ahead,
+    /// Whether another one was asked before it and has yet to answer.
+    pub(super) beside: bool,
     /// What it took from the budget to ask it beside another one.
     pub(super) paid: Option<Spent>,
 }
@@ -102,6 +104,7 @@ where
             place,
             asked: Asked::now(),
             ahead: Ahead::Nobody,
+            beside: false,
             paid: None,
         };
         match clock.admits(self.list.at(place)) {
@@ -179,12 +182,14 @@ where
         };
         let request = request.expect("polled after completion");
         let _now = clock.0.map(context::enter_now);
+        let _beside = turn.beside.then(context::enter_beside);
         service.call(self.candidate(turn).map.map(request))
     }
 
     /// Gives a candidate's name to what was recorded since `mark`, while it alone was polled.
     pub(super) fn name(&self, turn: &mut Turn, mark: Mark) {
-        turn.asked.own(mark, self.candidate(turn).name());
+        let candidate = self.candidate(turn);
+        turn.asked.own(mark, || candidate.name());
     }
 
     /// The fault, where the candidate's result is a failure.
