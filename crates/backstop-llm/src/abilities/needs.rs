@@ -2,7 +2,8 @@
 
 use super::{Need, Needs};
 use crate::{
-    Chat, Dialect, Message, Part, ReasoningMode, ResponseFormat, Role, Signature, Tool, ToolChoice,
+    Chat, Dialect, Message, Part, ReasoningMode, ResponseFormat, Role, Signature, Source, Tool,
+    ToolChoice,
 };
 
 /// What a request needs of a candidate of dialect `target` beyond text.
@@ -96,7 +97,12 @@ const INDIFFERENT: [&str; 16] = [
 fn part_needs(part: &Part, target: Dialect, need: &mut impl FnMut(bool, Need)) {
     match part {
         Part::Audio(_) => need(true, Need::Audio),
-        Part::Document(_) => need(true, Need::Documents),
+        Part::Document(document) => {
+            need(true, Need::Documents);
+            // Chat Completions only take a file's bytes.
+            let linked = matches!(document.source, Source::Url(_));
+            need(linked && target == Dialect::OpenAi, Need::Native);
+        }
         Part::Image(_) => need(true, Need::Images),
         Part::Native { dialect, .. } => need(*dialect != target, Need::Native),
         Part::ToolCall(_) => need(true, Need::Tools),
@@ -138,7 +144,6 @@ fn message_tokens(message: &Message) -> usize {
 }
 
 fn part_tokens(part: &Part) -> usize {
-    use crate::Source;
     let opaque = |signature: &Option<Signature>| {
         signature
             .as_ref()

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::block::read_content;
 use crate::{
-    Chat, ChatRequest, Dialect, Error, Function, Json, Message, Part, Reasoning, ReasoningMode,
+    Chat, ChatRequest, Dialect, Error, Function, Json, Message, Reasoning, ReasoningMode,
     ResponseFormat, Role, Sampling, Tool, ToolChoice,
     read::{Fields, without_place},
     wire_text::TextOr,
@@ -123,28 +123,7 @@ pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
     chat.stream = fields.take("stream")?.unwrap_or_default();
     chat.extra = fields.rest();
     chat.extra_dialect = Some(Dialect::Anthropic);
-    let foreign = chat.messages.iter().any(has_foreign_signature);
-    let request = ChatRequest::parsed(chat, Dialect::Anthropic, body);
-    Ok(if foreign {
-        // What another provider signed must not reach this dialect's: it is written anew.
-        request.without_original()
-    } else {
-        request
-    })
-}
-
-fn has_foreign_signature(message: &Message) -> bool {
-    message.content.iter().any(|part| {
-        let signatures = match part {
-            Part::Thinking(thinking) => [&thinking.signature, &thinking.redacted],
-            Part::ToolCall(call) => [&call.signature, &None],
-            _ => return false,
-        };
-        signatures
-            .into_iter()
-            .flatten()
-            .any(|signature| signature.dialect != Dialect::Anthropic)
-    })
+    Ok(ChatRequest::parsed(chat, Dialect::Anthropic, body))
 }
 
 fn read_message(wire: WireMessage) -> Result<Message, Error> {

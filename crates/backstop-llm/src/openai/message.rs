@@ -3,10 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::{
+    part::{read_part, write_content},
+    thought::{WireExtra, WireReasoning, thoughts},
+};
 use crate::{
-    Audio, Citation, Dialect, Document, Error, Image, Json, Message, Part, Role, Source, Thinking,
-    ToolCall, ToolResult,
-    read::without_place,
+    Citation, Dialect, Error, Json, Message, Part, Role, ToolCall, ToolResult,
     wire_text::{TextOr, lenient},
 };
 
@@ -43,8 +45,12 @@ pub(super) struct WireMessage {
     pub(super) reasoning_content: Option<String>,
     #[serde(default, deserialize_with = "lenient", skip_serializing)]
     pub(super) reasoning: Option<String>,
-    #[serde(default, deserialize_with = "lenient", skip_serializing)]
-    pub(super) reasoning_details: Option<Vec<WireReasoning>>,
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub(super) reasoning_details: Vec<WireReasoning>,
     #[serde(
         default,
         deserialize_with = "lenient",
@@ -62,6 +68,12 @@ pub(super) struct WireToolCall {
     kind: &'static str,
     #[serde(default)]
     function: Option<WireFunctionCall>,
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub(super) extra_content: Option<WireExtra>,
 }
 
 /// Which function, and with what.
@@ -72,86 +84,6 @@ pub(super) struct WireFunctionCall {
     /// A string that holds JSON; with some servers the JSON itself.
     #[serde(default)]
     arguments: Option<Json>,
-}
-
-/// A piece of what was thought, as OpenRouter has it.
-#[derive(Default, Deserialize)]
-pub(super) struct WireReasoning {
-    #[serde(default, deserialize_with = "lenient")]
-    text: String,
-    #[serde(default, deserialize_with = "lenient")]
-    summary: String,
-}
-
-impl WireReasoning {
-    pub(super) fn text(&self) -> &str {
-        if self.text.is_empty() {
-            &self.summary
-        } else {
-            &self.text
-        }
-    }
-}
-
-/// One part of a content that is a list.
-#[derive(Default, Deserialize, Serialize)]
-pub(super) struct WirePart {
-    #[serde(rename = "type", default)]
-    kind: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    refusal: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    image_url: Option<WireImage>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    file: Option<WireFile>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    input_audio: Option<WireAudio>,
-    /// What Mistral thought: a list of text parts.
-    #[serde(default, deserialize_with = "lenient", skip_serializing)]
-    thinking: Option<TextOr<WireReasoning>>,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(from = "UrlOr")]
-struct WireImage {
-    url: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-}
-
-/// Some callers write the URL itself where an object is due.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum UrlOr {
-    Url(String),
-    Image { url: String, detail: Option<String> },
-}
-
-impl From<UrlOr> for WireImage {
-    fn from(either: UrlOr) -> Self {
-        match either {
-            UrlOr::Url(url) => Self { url, detail: None },
-            UrlOr::Image { url, detail } => Self { url, detail },
-        }
-    }
-}
-
-#[derive(Deserialize, Serialize)]
-struct WireFile {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    file_data: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    filename: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    file_id: Option<String>,
-}
-
-#[derive(Deserialize, Serialize)]
-struct WireAudio {
-    data: String,
-    format: String,
 }
 
 // ===== from the wire =====
@@ -179,79 +111,15 @@ impl WireFunctionCall {
     }
 }
 
-/// Reads one part of a content.
-pub(super) fn read_part(json: Json) -> Result<Part, Error> {
-    let part: WirePart = json.read().map_err(|error| {
-        Error::invalid(format!("messages: content: {}", without_place(&error)))
-            .with_param("messages")
-    })?;
-    Ok(match part {
-        WirePart {
-            kind,
-            text: Some(text),
-            ..
-        } if kind.ends_with("text") => Part::text(text),
-        WirePart {
-            refusal: Some(refusal),
-            ..
-        } => Part::Refusal(refusal),
-        WirePart {
-            image_url: Some(image),
-            ..
-        } => Part::Image(Image {
-            source: Source::from_url(&image.url),
-            detail: image.detail,
-        }),
-        WirePart {
-            file:
-                Some(WireFile {
-                    file_data: Some(data),
-                    filename,
-                    file_id: None,
-                }),
-            ..
-        } => Part::Document(Document {
-            source: Source::from_url(&data),
-            name: filename,
-        }),
-        WirePart {
-            input_audio: Some(audio),
-            ..
-        } => Part::Audio(Audio {
-            format: audio.format,
-            data: audio.data,
-        }),
-        WirePart {
-            thinking: Some(thought),
-            ..
-        } => Part::Thinking(Thinking {
-            text: match thought {
-                TextOr::Text(text) => text,
-                TextOr::Parts(parts) => parts.iter().map(WireReasoning::text).collect(),
-            },
-            ..Thinking::default()
-        }),
-        _ => Part::Native {
-            dialect: Dialect::OpenAi,
-            json,
-        },
-    })
-}
-
 impl WireMessage {
     /// What the message holds, beside its role.
     pub(super) fn into_parts(self) -> Result<Vec<Part>, Error> {
         let mut parts = Vec::new();
-        let thought = self.reasoning_content.or(self.reasoning).or_else(|| {
-            let details = self.reasoning_details?;
-            Some(details.iter().map(WireReasoning::text).collect())
-        });
-        if let Some(text) = thought.filter(|text| !text.is_empty()) {
-            parts.push(Part::Thinking(Thinking {
-                text,
-                ..Thinking::default()
-            }));
-        }
+        let thoughts = thoughts(
+            self.reasoning_content.or(self.reasoning),
+            self.reasoning_details,
+        );
+        parts.extend(thoughts.into_iter().map(Part::Thinking));
         match self.content {
             Some(TextOr::Text(text)) if !text.is_empty() => parts.push(Part::text(text)),
             Some(TextOr::Parts(list)) => {
@@ -271,7 +139,9 @@ impl WireMessage {
         }
         for call in self.tool_calls.unwrap_or_default() {
             let function = call.function.unwrap_or_default();
-            parts.push(Part::ToolCall(function.into_call(call.id)));
+            let mut read = function.into_call(call.id);
+            read.signature = call.extra_content.as_ref().map(WireExtra::read);
+            parts.push(Part::ToolCall(read));
         }
         if let Some(call) = self.function_call {
             parts.push(Part::ToolCall(call.into_call(String::new())));
@@ -347,68 +217,6 @@ fn annotation(citation: &Citation) -> Option<Json> {
     }
 }
 
-/// Writes one part; none for what the dialect has no part for.
-pub(super) fn write_part(part: &Part) -> Option<Json> {
-    let mut wire = WirePart::default();
-    wire.kind = match part {
-        Part::Text { text, .. } => {
-            wire.text = Some(text.clone());
-            "text"
-        }
-        Part::Refusal(refusal) => {
-            wire.refusal = Some(refusal.clone());
-            "refusal"
-        }
-        Part::Image(image) => {
-            wire.image_url = Some(WireImage {
-                url: image.source.to_url(),
-                detail: image.detail.clone(),
-            });
-            "image_url"
-        }
-        Part::Document(Document {
-            source: Source::Text(text),
-            ..
-        }) => {
-            wire.text = Some(text.clone());
-            "text"
-        }
-        Part::Document(document) => {
-            wire.file = Some(WireFile {
-                file_data: Some(document.source.to_url()),
-                filename: document.name.clone(),
-                file_id: None,
-            });
-            "file"
-        }
-        Part::Audio(audio) => {
-            wire.input_audio = Some(WireAudio {
-                data: audio.data.clone(),
-                format: audio.format.clone(),
-            });
-            "input_audio"
-        }
-        Part::Native {
-            dialect: Dialect::OpenAi,
-            json,
-        } => return Some(json.clone()),
-        _ => return None,
-    }
-    .to_owned();
-    Some(Json::of(&wire))
-}
-
-/// Writes a content: a string where it is all text, else a list.
-pub(super) fn write_content(parts: &[Part]) -> Option<TextOr<Json>> {
-    let plain = |part: &&Part| !matches!(part, Part::Text { .. });
-    let mut list = parts.iter().filter_map(write_part).peekable();
-    list.peek()?;
-    Some(match parts.iter().find(plain) {
-        None if parts.len() == 1 => TextOr::Text(crate::text_of(parts)),
-        _ => TextOr::Parts(list.collect()),
-    })
-}
-
 /// Writes what an assistant's message holds.
 pub(super) fn write_assistant(parts: &[Part]) -> WireMessage {
     let mut message = WireMessage {
@@ -429,15 +237,20 @@ pub(super) fn write_assistant(parts: &[Part]) -> WireMessage {
                         arguments => arguments,
                     })),
                 }),
+                extra_content: call.signature.as_ref().map(WireExtra::write),
             }),
             Part::Refusal(refusal) => {
                 message.refusal.get_or_insert_default().push_str(refusal);
             }
-            Part::Thinking(thinking) if !thinking.text.is_empty() => {
-                message
-                    .reasoning_content
-                    .get_or_insert_default()
-                    .push_str(&thinking.text);
+            Part::Thinking(thinking) => {
+                let details = WireReasoning::write(thinking);
+                message.reasoning_details.extend(details);
+                if !thinking.text.is_empty() {
+                    message
+                        .reasoning_content
+                        .get_or_insert_default()
+                        .push_str(&thinking.text);
+                }
             }
             Part::Text { citations, .. } => {
                 message

@@ -3,10 +3,13 @@
 
 pub(crate) mod error;
 mod message;
+mod part;
 mod request;
+mod request_out;
 mod response;
 mod stream;
 mod stream_out;
+mod thought;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
@@ -38,7 +41,7 @@ impl Wire for OpenAi {
     }
 
     fn encode(&self, request: &ChatRequest, plan: &Plan) -> Result<Encoded, Error> {
-        request::encode(request, plan)
+        request_out::encode(request, plan)
     }
 
     fn decode(&self, body: &[u8]) -> Result<Completion, Error> {

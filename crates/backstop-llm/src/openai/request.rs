@@ -1,24 +1,25 @@
-//! Requests: read from a caller, written to a provider.
+//! Requests, read from a caller.
 
 use bytes::Bytes;
-use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
-use super::message::{WireMessage, write_assistant, write_content};
+use super::message::WireMessage;
 use crate::{
-    Chat, ChatRequest, Dialect, Error, Function, Json, Message, Part, Reasoning, ResponseFormat,
-    Role, Sampling, Tool, ToolChoice, dialect::Encoded, object::Object, plan::Plan, read::Fields,
+    Chat, ChatRequest, Dialect, Error, Function, Json, Reasoning, ResponseFormat, Sampling, Tool,
+    ToolChoice,
+    read::{Fields, without_place},
+    wire_text::TextOr,
 };
 
 #[derive(Deserialize, Serialize)]
-struct WireFunction {
-    name: String,
+pub(super) struct WireFunction {
+    pub(super) name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
+    pub(super) description: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    parameters: Option<Json>,
+    pub(super) parameters: Option<Json>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    strict: Option<bool>,
+    pub(super) strict: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -38,8 +39,6 @@ struct StreamOptions {
     #[serde(default)]
     include_usage: Option<bool>,
 }
-
-// ===== from a caller =====
 
 pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
     let mut fields = Fields::parse(&body)?;
@@ -89,9 +88,9 @@ pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
         fields.take("max_tokens")?,
     );
     chat.max_tokens = new.or(old);
-    chat.stop = match fields.take::<crate::wire_text::TextOr<String>>("stop")? {
-        Some(crate::wire_text::TextOr::Text(text)) => vec![text],
-        Some(crate::wire_text::TextOr::Parts(texts)) => texts,
+    chat.stop = match fields.take::<TextOr<String>>("stop")? {
+        Some(TextOr::Text(text)) => vec![text],
+        Some(TextOr::Parts(texts)) => texts,
         None => Vec::new(),
     };
     chat.reasoning = fields.take("reasoning_effort")?.map(|effort| Reasoning {
@@ -189,327 +188,6 @@ fn read_format(json: &Json) -> Result<ResponseFormat, Error> {
 }
 
 fn wrong(field: &str, error: &serde_json::Error) -> Error {
-    let message = format!("{field}: {}", crate::read::without_place(error));
+    let message = format!("{field}: {}", without_place(error));
     Error::invalid(message).with_param(field)
-}
-
-// ===== to a provider =====
-
-pub(super) fn encode(request: &ChatRequest, plan: &Plan) -> Result<Encoded, Error> {
-    let body = match request.original() {
-        Some(original) if original.dialect == Dialect::OpenAi && plan.keeps_original() => {
-            patch(request, &original.body, plan)?
-        }
-        _ => translate(&plan.chat(request), plan),
-    };
-    Ok(Encoded {
-        path: "/chat/completions".to_owned(),
-        headers: HeaderMap::new(),
-        body: body.into(),
-    })
-}
-
-/// The caller's own bytes, with the few fields changed that have to be.
-fn patch(request: &ChatRequest, body: &[u8], plan: &Plan) -> Result<Vec<u8>, Error> {
-    let mut object = Object::parse(body)
-        .map_err(|error| Error::invalid(format!("the body is not JSON: {error}")))?;
-    let model = plan.model.as_deref().unwrap_or(request.model());
-    if plan.model.is_some() {
-        object.set("model", model);
-    }
-    let limit = limit_name(model);
-    let other = if limit == "max_tokens" {
-        "max_completion_tokens"
-    } else {
-        "max_tokens"
-    };
-    if plan.max_tokens.is_some() || (object.get(other).is_some() && object.get(limit).is_none()) {
-        if let Some(tokens) = plan.max_tokens.or(request.chat().max_tokens) {
-            object.remove(other);
-            object.set(limit, &tokens);
-        }
-    }
-    if plan.system.is_some() || !plan.append.is_empty() {
-        object.set("messages", &patch_messages(&object, plan));
-    }
-    if plan.continue_final_message {
-        object.set("continue_final_message", &true);
-        object.set("add_generation_prompt", &false);
-    }
-    if request.is_streamed() && plan.stream_usage && !request.chat().include_usage {
-        let mut options = match object.get("stream_options") {
-            Some(raw) => Object::parse(raw.get().as_bytes()).unwrap_or_default(),
-            None => Object::default(),
-        };
-        options.set("include_usage", &true);
-        let options = String::from_utf8(options.to_vec()).unwrap_or_default();
-        if let Ok(options) = Json::parse(options) {
-            object.set("stream_options", &options);
-        }
-    }
-    Ok(object.to_vec())
-}
-
-/// The caller's messages, those of the system exchanged, some added.
-fn patch_messages(object: &Object<'_>, plan: &Plan) -> Vec<Json> {
-    #[derive(Deserialize)]
-    struct Role {
-        #[serde(default)]
-        role: String,
-    }
-    let mut messages: Vec<Json> = object
-        .get("messages")
-        .and_then(|raw| serde_json::from_str(raw.get()).ok())
-        .unwrap_or_default();
-    if let Some(system) = &plan.system {
-        messages.retain(|json| {
-            !json
-                .read::<Role>()
-                .is_ok_and(|m| m.role == "system" || m.role == "developer")
-        });
-        let message = serde_json::json!({ "role": "system", "content": system });
-        messages.insert(0, Json::of(&message));
-    }
-    let model = plan.model.as_deref().unwrap_or_default();
-    let added = plan.append.iter().flat_map(|m| write_message(m, model));
-    messages.extend(added.map(|message| Json::of(&message)));
-    messages
-}
-
-#[derive(Default, Serialize)]
-struct WireRequest<'a> {
-    model: &'a str,
-    messages: Vec<WireMessage>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<Json>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_choice: Option<Json>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parallel_tool_calls: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response_format: Option<Json>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_k: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    presence_penalty: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frequency_penalty: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    n: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logprobs: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_logprobs: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_completion_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    stop: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_effort: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream_options: Option<Json>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    continue_final_message: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    add_generation_prompt: Option<bool>,
-}
-
-/// The request written anew.
-fn translate(chat: &Chat, plan: &Plan) -> Vec<u8> {
-    let model = chat.model.as_str();
-    let (old, new) = if limit_name(model) == "max_tokens" {
-        (chat.max_tokens, None)
-    } else {
-        (None, chat.max_tokens)
-    };
-    let sampling = &chat.sampling;
-    let usage = chat.stream && (plan.stream_usage || chat.include_usage);
-    let wire = WireRequest {
-        model,
-        messages: chat
-            .messages
-            .iter()
-            .flat_map(|message| write_message(message, model))
-            .collect(),
-        tools: chat.tools.iter().filter_map(write_tool).collect(),
-        tool_choice: chat.tool_choice.as_ref().map(write_tool_choice),
-        parallel_tool_calls: chat.parallel_tool_calls.filter(|_| !chat.tools.is_empty()),
-        response_format: write_format(&chat.format),
-        temperature: sampling.temperature,
-        top_p: sampling.top_p,
-        top_k: sampling.top_k,
-        presence_penalty: sampling.presence_penalty,
-        frequency_penalty: sampling.frequency_penalty,
-        seed: sampling.seed,
-        n: sampling.n,
-        logprobs: sampling.logprobs,
-        top_logprobs: sampling.top_logprobs,
-        max_tokens: old,
-        max_completion_tokens: new,
-        stop: &chat.stop,
-        reasoning_effort: chat.reasoning.as_ref().and_then(effort),
-        user: chat.user.as_deref(),
-        stream: chat.stream,
-        stream_options: usage.then(|| Json::of(&serde_json::json!({ "include_usage": true }))),
-        continue_final_message: chat.continue_final_message,
-        add_generation_prompt: chat.continue_final_message.then_some(false),
-    };
-    let mut body = serde_json::to_vec(&wire).unwrap_or_default();
-    crate::json_write::add_fields(&mut body, chat.extra_for(Dialect::OpenAi));
-    body
-}
-
-/// OpenAI's own models count thoughts into the limit and have a new name for it, which most
-/// compatible servers don't know.
-fn limit_name(model: &str) -> &'static str {
-    if is_openai(model) {
-        "max_completion_tokens"
-    } else {
-        "max_tokens"
-    }
-}
-
-fn is_openai(model: &str) -> bool {
-    let name = model.rsplit('/').next().unwrap_or(model);
-    ["gpt-4", "gpt-5", "o1", "o3", "o4", "chatgpt-"]
-        .iter()
-        .any(|start| name.starts_with(start))
-}
-
-/// The effort in one of OpenAI's words; a budget of tokens is put into the nearest of them.
-fn effort(reasoning: &Reasoning) -> Option<&str> {
-    use crate::ReasoningMode::{Adaptive, Disabled, Enabled};
-    match (&reasoning.effort, reasoning.mode, reasoning.budget) {
-        (_, Some(Disabled), _) => Some("none"),
-        (Some(effort), ..) => Some(effort),
-        (None, _, Some(0..=2048)) => Some("low"),
-        (None, _, Some(2049..=8192)) => Some("medium"),
-        (None, _, Some(_)) => Some("high"),
-        (None, Some(Adaptive | Enabled), None) => Some("medium"),
-        (None, None, None) => None,
-    }
-}
-
-fn write_tool(tool: &Tool) -> Option<Json> {
-    #[derive(Serialize)]
-    struct WireTool {
-        r#type: &'static str,
-        function: WireFunction,
-    }
-    match tool {
-        Tool::Function(function) => Some(Json::of(&WireTool {
-            r#type: "function",
-            function: WireFunction {
-                name: function.name.clone(),
-                description: function.description.clone(),
-                parameters: function.schema.clone(),
-                strict: function.strict,
-            },
-        })),
-        Tool::Native {
-            dialect: Dialect::OpenAi,
-            json,
-        } => Some(json.clone()),
-        Tool::Native { .. } => None,
-    }
-}
-
-fn write_tool_choice(choice: &ToolChoice) -> Json {
-    match choice {
-        ToolChoice::Auto => Json::of("auto"),
-        ToolChoice::None => Json::of("none"),
-        ToolChoice::Required => Json::of("required"),
-        ToolChoice::Named(name) => Json::of(&serde_json::json!({
-            "type": "function", "function": { "name": name },
-        })),
-    }
-}
-
-fn write_format(format: &ResponseFormat) -> Option<Json> {
-    #[derive(Serialize)]
-    struct Wire<'a> {
-        r#type: &'static str,
-        json_schema: Schema<'a>,
-    }
-    #[derive(Serialize)]
-    struct Schema<'a> {
-        name: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        description: Option<&'a str>,
-        schema: &'a Json,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        strict: Option<bool>,
-    }
-    match format {
-        ResponseFormat::Text => None,
-        ResponseFormat::Json => Some(Json::of(&serde_json::json!({ "type": "json_object" }))),
-        ResponseFormat::Schema {
-            name,
-            description,
-            schema,
-            strict,
-        } => Some(Json::of(&Wire {
-            r#type: "json_schema",
-            json_schema: Schema {
-                name: name.as_deref().unwrap_or("answer"),
-                description: description.as_deref(),
-                schema,
-                strict: *strict,
-            },
-        })),
-    }
-}
-
-/// Writes a message. One with tool results becomes one message for each of them, and a further one
-/// for what else it holds: elsewhere results are parts of a person's message.
-fn write_message(message: &Message, model: &str) -> Vec<WireMessage> {
-    let role = match message.role {
-        Role::Assistant => {
-            let mut wire = write_assistant(&message.content);
-            // Thoughts are not sent back: most servers ignore them, and some refuse them.
-            wire.reasoning_content = None;
-            wire.annotations.clear();
-            wire.name.clone_from(&message.name);
-            return vec![wire];
-        }
-        Role::Developer if is_openai(model) => "developer",
-        Role::Developer | Role::System => "system",
-        Role::Tool | Role::User => "user",
-    };
-    let mut messages = Vec::new();
-    let mut rest = Vec::new();
-    for part in &message.content {
-        match part {
-            Part::ToolResult(result) => messages.push(WireMessage {
-                role: "tool".to_owned(),
-                content: write_content(&result.content)
-                    .or_else(|| Some(crate::wire_text::TextOr::Text(String::new()))),
-                tool_call_id: Some(result.id.clone()),
-                ..WireMessage::default()
-            }),
-            part => rest.push(part.clone()),
-        }
-    }
-    let content = write_content(&rest);
-    if content.is_some() || messages.is_empty() {
-        messages.push(WireMessage {
-            role: role.to_owned(),
-            content: content.or_else(|| Some(crate::wire_text::TextOr::Text(String::new()))),
-            name: message.name.clone(),
-            ..WireMessage::default()
-        });
-    }
-    messages
 }

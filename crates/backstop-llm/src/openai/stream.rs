@@ -5,8 +5,10 @@ use serde_json::value::RawValue;
 
 use super::{
     error,
-    message::{WireReasoning, citation, text_or_json},
+    message::{citation, text_or_json},
+    part::read_part,
     response::{WireUsage, read_finish},
+    thought::{WireExtra, WireReasoning},
 };
 use crate::{
     Error, Event, FinishReason, Json,
@@ -80,6 +82,8 @@ struct WireCall<'a> {
     id: Option<Text<'a>>,
     #[serde(borrow, default)]
     function: Option<WireFunction<'a>>,
+    #[serde(default, deserialize_with = "lenient")]
+    extra_content: Option<WireExtra>,
 }
 
 #[derive(Deserialize)]
@@ -205,14 +209,15 @@ impl Reader {
         out: &mut Vec<Event>,
     ) -> Result<(), Error> {
         let thought = delta.reasoning_content.or(delta.reasoning);
-        match (thought, delta.reasoning_details) {
-            (Some(Text(text)), _) => push_thought(choice, text.into_owned(), out),
-            (None, Some(details)) => {
+        let details = delta.reasoning_details.unwrap_or_default();
+        match thought {
+            Some(Text(text)) => push_thought(choice, text.into_owned(), out),
+            None => {
                 let text = details.iter().map(WireReasoning::text).collect();
                 push_thought(choice, text, out);
             }
-            (None, None) => {}
         }
+        out.extend(details.into_iter().filter_map(|d| d.into_event(choice)));
         if let Some(content) = delta.content {
             push_content(choice, content, out)?;
         }
@@ -230,6 +235,14 @@ impl Reader {
             let id = call.id.map(|Text(id)| id.into_owned());
             if let Some(function) = call.function {
                 self.call(choice, call.index, id, function, out);
+            }
+            if let Some(extra) = call.extra_content {
+                let calls = self.calls.iter().filter(|(of, ..)| *of == choice).count();
+                out.push(Event::Signature {
+                    choice,
+                    tool: Some(u32::try_from(calls.saturating_sub(1)).unwrap_or(u32::MAX)),
+                    signature: extra.read(),
+                });
             }
         }
         if let Some(function) = delta.function_call {
@@ -310,7 +323,7 @@ fn push_content(choice: u32, raw: &RawValue, out: &mut Vec<Event>) -> Result<(),
         return Ok(());
     };
     for part in parts {
-        match super::message::read_part(part) {
+        match read_part(part) {
             Ok(crate::Part::Thinking(thinking)) => push_thought(choice, thinking.text, out),
             Ok(part) => push_text(choice, part.as_text().unwrap_or_default(), out),
             Err(error) => {

@@ -5,9 +5,10 @@ use backstop_core::ServedBy;
 use super::{
     error,
     response::{OutUsage, write_finish},
+    thought::{WireExtra, WireReasoning},
 };
 use crate::{
-    Chunk, Dialect, Error, Event, Usage,
+    Chunk, Dialect, Error, Event, Json, Thinking, Usage,
     dialect::Encoder,
     error::view::attempts,
     json_write::{number, string},
@@ -128,9 +129,52 @@ impl Writer {
                 }
                 out.extend_from_slice(b"data: [DONE]\n\n");
             }
+            Event::Signature {
+                choice,
+                tool: None,
+                signature,
+            } => self.detail(
+                *choice,
+                &Thinking {
+                    signature: Some(signature.clone()),
+                    ..Thinking::default()
+                },
+                out,
+            ),
+            Event::RedactedThinking { choice, data } => self.detail(
+                *choice,
+                &Thinking {
+                    redacted: Some(data.clone()),
+                    ..Thinking::default()
+                },
+                out,
+            ),
+            Event::Signature {
+                choice,
+                tool: Some(index),
+                signature,
+            } => {
+                let extra = Json::of(&WireExtra::write(signature));
+                self.delta(*choice, out, |out| {
+                    out.extend_from_slice(b"\"tool_calls\":[{\"index\":");
+                    number(out, index);
+                    out.extend_from_slice(b",\"function\":{\"arguments\":\"\"},\"extra_content\":");
+                    out.extend_from_slice(extra.get().as_bytes());
+                    out.extend_from_slice(b"}]");
+                });
+            }
             // The usage is told at the end; the rest has no words in this dialect.
             _ => {}
         }
+    }
+
+    /// What proves a thought, or the thought encrypted.
+    fn detail(&mut self, choice: u32, thinking: &Thinking, out: &mut Vec<u8>) {
+        let details: Vec<_> = WireReasoning::write(thinking).into_iter().collect();
+        self.delta(choice, out, |out| {
+            out.extend_from_slice(b"\"reasoning_details\":");
+            out.extend_from_slice(Json::of(&details).get().as_bytes());
+        });
     }
 
     fn text(&mut self, choice: u32, field: &str, text: &str, out: &mut Vec<u8>) {

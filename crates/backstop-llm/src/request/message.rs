@@ -46,6 +46,23 @@ impl Message {
         Self::new(role, vec![Part::text(text)])
     }
 
+    /// Whether it holds what a provider of another dialect than this has signed, which a provider
+    /// of this one must not be sent.
+    #[must_use]
+    pub fn has_foreign_signature(&self, dialect: Dialect) -> bool {
+        self.content.iter().any(|part| {
+            let signatures = match part {
+                Part::Thinking(thinking) => [&thinking.signature, &thinking.redacted],
+                Part::ToolCall(call) => [&call.signature, &None],
+                _ => return false,
+            };
+            signatures
+                .into_iter()
+                .flatten()
+                .any(|signature| signature.dialect != dialect)
+        })
+    }
+
     /// The text of all its text parts.
     #[must_use]
     pub fn to_text(&self) -> String {

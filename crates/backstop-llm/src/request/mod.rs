@@ -139,10 +139,15 @@ impl ChatRequest {
     }
 
     /// A request that came in by a front: `chat` is what `body` says.
+    ///
+    /// The body is not kept where it holds what a provider of another dialect has signed: it is
+    /// then written anew for every provider.
     #[must_use]
     pub fn parsed(chat: Chat, dialect: Dialect, body: Bytes) -> Self {
+        let foreign = |message: &Message| message.has_foreign_signature(dialect);
+        let keep = !chat.messages.iter().any(foreign);
         let mut request = Self::from(chat);
-        request.original = Some(Original { dialect, body });
+        request.original = keep.then_some(Original { dialect, body });
         request
     }
 
@@ -209,13 +214,6 @@ impl ChatRequest {
     #[must_use]
     pub fn model(&self) -> &str {
         &self.chat.model
-    }
-
-    /// The request, to be written anew for every provider although it has not been changed.
-    #[must_use]
-    pub fn without_original(mut self) -> Self {
-        self.original = None;
-        self
     }
 
     /// Whether the answer comes in pieces.

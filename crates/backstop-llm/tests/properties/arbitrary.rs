@@ -265,11 +265,16 @@ pub(crate) fn completion(dialect: Dialect) -> impl Strategy<Value = Completion> 
     let parts = (option::of(text()), option::of(text()), vec(call(), 0..3));
     (word(), word(), parts, usage()).prop_map(move |(id, model, parts, usage)| {
         let (thought, said, calls) = parts;
-        let signature = Signature::new(dialect, "c2ln");
+        let signature = Signature::new(Dialect::Anthropic, "c2ln");
+        let mut calls = calls;
+        if let Some(Part::ToolCall(call)) = calls.first_mut().filter(|_| dialect == Dialect::OpenAi)
+        {
+            call.signature = Some(Signature::new(Dialect::Gemini, "c2ln"));
+        }
         let thought = thought.map(|text| {
             Part::Thinking(Thinking {
                 text,
-                signature: (dialect == Dialect::Anthropic).then_some(signature),
+                signature: Some(signature),
                 redacted: None,
             })
         });

@@ -258,3 +258,28 @@ async fn the_limit_of_tokens_has_the_name_that_the_model_knows() {
         assert_eq!(body[field], 7, "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_signed_thought_comes_back_to_its_provider_through_another_dialect() {
+    let body = |signature: &str| {
+        json!({"model": "m", "max_tokens": 9, "messages": [
+            {"role": "user", "content": "x"},
+            {"role": "assistant", "content": "y", "reasoning_content": "hm", "reasoning_details": [
+                {"type": "reasoning.text", "text": "hm", "signature": signature}]},
+            {"role": "user", "content": "z"}]})
+    };
+    let request = parse(Dialect::OpenAi, &body("backstop.anthropic.c2ln"));
+    let (_, sent_on) = sent(Dialect::Anthropic, request.clone(), |m| m).await;
+    let thought = &sent_on["messages"][1]["content"][0];
+    assert_eq!(
+        *thought,
+        json!({"type": "thinking", "thinking": "hm", "signature": "c2ln"})
+    );
+
+    // No other provider is sent it, nor is this one sent what another has signed.
+    let (_, sent_on) = sent(Dialect::OpenAi, request, |m| m).await;
+    assert!(!sent_on.to_string().contains("c2ln"), "{sent_on}");
+    let request = parse(Dialect::OpenAi, &body("backstop.gemini.c2ln"));
+    let (_, sent_on) = sent(Dialect::Anthropic, request, |m| m).await;
+    assert!(!sent_on.to_string().contains("c2ln"), "{sent_on}");
+}
