@@ -7,6 +7,11 @@
     reason = "tonic writes the client and the server its own way"
 )]
 pub mod greeter {
+    use std::vec::IntoIter;
+
+    use futures_util::stream::Iter;
+    use tonic::Status;
+
     /// Whom to greet.
     #[derive(Clone, PartialEq, prost::Message)]
     pub struct HelloRequest {
@@ -14,6 +19,9 @@ pub mod greeter {
         #[prost(string, tag = "1")]
         pub name: String,
     }
+
+    /// What a stream of greetings is made of here: all of them at hand.
+    pub type Greetings = Iter<IntoIter<Result<HelloReply, Status>>>;
 
     /// A greeting.
     #[derive(Clone, PartialEq, prost::Message)]
