@@ -7,7 +7,7 @@ use std::{
 
 use backstop_core::{
     ServedBy,
-    context::{self, Mark, Scope},
+    context::{self, Scope},
 };
 use pin_project_lite::pin_project;
 
@@ -24,7 +24,6 @@ pin_project! {
         pub(crate) stamp: Option<ServedBy>,
         pub(crate) place: P,
         pub(crate) errors: E,
-        pub(crate) mark: Mark,
         pub(crate) scope: Scope,
     }
 }
@@ -41,9 +40,13 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let _trail = this.scope.enter();
-        let result = ready!(this.inner.poll(cx));
-        let stamp = this.stamp.take().expect("polled after completion");
-        context::name_since(*this.mark, &stamp.name);
+        const DONE: &str = "polled after completion";
+        let mark = context::mark();
+        let polled = this.inner.poll(cx);
+        // Also while the service is yet to answer: a layer further out would name it otherwise.
+        context::name_since(mark, &this.stamp.as_ref().expect(DONE).name);
+        let result = ready!(polled);
+        let stamp = this.stamp.take().expect(DONE);
         Poll::Ready(match result {
             Ok(response) => Ok(this.place.put(response, || with_trail(stamp))),
             Err(error) => Err(this.errors.put(error, || with_trail(stamp))),

@@ -57,16 +57,18 @@ where
     #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         let mut scope = Scope::open();
-        let (mark, inner) = {
+        let inner = {
             let _trail = scope.enter();
-            (context::mark(), self.inner.call(request))
+            let mark = context::mark();
+            let inner = self.inner.call(request);
+            context::name_since(mark, &self.stamp.name);
+            inner
         };
         ResponseFuture {
             inner,
             stamp: Some(self.stamp.clone()),
             place: self.place.clone(),
             errors: self.errors.clone(),
-            mark,
             scope,
         }
     }
