@@ -19,6 +19,7 @@ const WORDS: &[Words] = &[
             "billing_error",
             "billing_hard_limit_reached",
             "billing_not_active",
+            "enforced_spend_limit_reached",
             "insufficient_balance",
             "quota_exceeded",
         ],
