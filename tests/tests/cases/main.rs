@@ -5,7 +5,9 @@
 //! there is nothing here that it is about. A word of a file that is not understood is a failure.
 
 mod breaker;
+mod classify;
 mod differs;
+mod fallback;
 mod fields;
 mod file;
 mod outcome;
@@ -67,6 +69,16 @@ fn replay(case: &Case) -> Replay {
     match (case.layer.as_str(), case.model.as_str()) {
         ("breaker" | "window" | "events", _) => breaker::replay(case),
         ("retry", _) => retry::replay(case),
+        ("classify", "error-kind") => outcome::differs(
+            "an attempt that ran out of time is not made again on the same service here: it may \
+             have been done, and billed; the next candidate is asked",
+        ),
+        ("classify", "regression") => classify::replay(case),
+        ("classify", "throttle-code") => {
+            not_applicable("the codes are those of AWS's own services, a dialect not spoken here")
+        }
+        ("fallback", "regression") => fallback::replay(case),
+        ("hedge", _) => fallback::hedge(case),
         ("timeout", "regression") => timeout::replay(case),
 
         ("bulkhead", "permits-queue" | "regression") => {
