@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use backstop_core::{Limit, context::Due};
+use backstop_core::{
+    Deadline, Elapsed, Limit,
+    context::{self, Due},
+};
+use tokio::time::Instant;
 
 use crate::Limits;
 
@@ -27,8 +31,18 @@ impl Cut {
         Self::tightened(Self::tightened(own, asked), Due::of_the_call())
     }
 
+    /// The limit has run out.
+    pub(crate) fn elapsed(self) -> Elapsed {
+        let late =
+            |deadline: Deadline| Instant::now().saturating_duration_since(deadline.instant());
+        let late = self.due.deadline().map_or(Duration::ZERO, late);
+        let after = self.due.limit().saturating_add(late);
+        Elapsed::new(self.limit, after).with_trail(context::trail())
+    }
+
+    /// This limit, whose time has not begun yet.
     #[inline]
-    const fn within(limit: Duration, name: Limit) -> Self {
+    pub(crate) const fn within(limit: Duration, name: Limit) -> Self {
         Self {
             due: Due::within(limit),
             limit: name,

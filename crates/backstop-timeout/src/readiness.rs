@@ -10,11 +10,39 @@ use std::{
 use backstop_core::Deadline;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How long the caller of one clone of a service has been waiting for it to be ready.
-///
+/// How long the caller of one clone of a service has been waiting for it to be ready: nothing,
+/// until it has to wait for the first time.
+#[derive(Debug, Default)]
+pub(crate) struct Readiness(Option<Box<Waiting>>);
+
+impl Readiness {
+    /// The service is not ready: is it time to give up on it?
+    pub(crate) fn poll_elapsed(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.get_or_insert_default().poll_elapsed(limit, cx)
+    }
+
+    /// The service is ready after all.
+    #[inline]
+    pub(crate) fn ready(&mut self) {
+        if let Some(waiting) = &mut self.0 {
+            waiting.ready();
+        }
+    }
+
+    /// Begins a call: how long the caller waited for it, or, as an error, how long it waited until
+    /// that was too long.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Result<Duration, Duration> {
+        match &mut self.0 {
+            None => Ok(Duration::ZERO),
+            Some(waiting) => waiting.take(),
+        }
+    }
+}
+
 /// The timer is boxed, once, and used again: a service must stay `Unpin` for its callers.
 #[derive(Debug, Default)]
-pub(crate) struct Readiness {
+struct Waiting {
     timer: Option<Pin<Box<Sleep>>>,
     wait: Wait,
 }
@@ -32,9 +60,8 @@ enum Wait {
     TooLong { since: Instant, waited: Duration },
 }
 
-impl Readiness {
-    /// The service is not ready: is it time to give up on it?
-    pub(crate) fn poll_elapsed(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
+impl Waiting {
+    fn poll_elapsed(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
         let (since, now) = match self.wait {
             Wait::TooLong { .. } => return Poll::Ready(()),
             Wait::Since(since) => (since, Instant::now()),
@@ -64,9 +91,8 @@ impl Readiness {
         Poll::Ready(())
     }
 
-    /// The service is ready after all.
-    #[inline]
-    pub(crate) fn ready(&mut self) {
+    #[cold]
+    fn ready(&mut self) {
         match self.wait {
             Wait::None | Wait::For(_) => {}
             Wait::Since(since) | Wait::TooLong { since, .. } => {
@@ -75,10 +101,8 @@ impl Readiness {
         }
     }
 
-    /// Begins a call: how long the caller waited for it, or, as an error, how long it waited until
-    /// that was too long.
-    #[inline]
-    pub(crate) fn take(&mut self) -> Result<Duration, Duration> {
+    #[cold]
+    fn take(&mut self) -> Result<Duration, Duration> {
         match std::mem::take(&mut self.wait) {
             Wait::None | Wait::Since(_) => Ok(Duration::ZERO),
             Wait::For(waited) => Ok(waited),

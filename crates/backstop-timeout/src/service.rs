@@ -40,6 +40,16 @@ impl<S, T, R> Timeout<S, T, R> {
         }
     }
 
+    /// Which limit ends a wait for readiness.
+    fn limit_on_readiness(&self) -> Limit {
+        match (self.readiness, self.limits.total) {
+            (Some(readiness), total) if total.is_none_or(|total| readiness <= total) => {
+                Limit::Readiness
+            }
+            _ => Limit::Total,
+        }
+    }
+
     /// The service inside.
     pub const fn get_ref(&self) -> &S {
         &self.inner
@@ -96,26 +106,20 @@ where
 
     #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
+        let mut limits = self.per_request.limits_for(&request, self.limits);
         let waited = match self.waiting.take() {
             Ok(waited) => waited,
             Err(waited) => {
-                let limit = match (self.readiness, self.limits.total) {
-                    (Some(readiness), total) if total.is_none_or(|total| readiness <= total) => {
-                        Limit::Readiness
-                    }
-                    _ => Limit::Total,
-                };
-                return ResponseFuture::refused(Elapsed::new(limit, waited), self.tail.clone());
+                let limit = self.limit_on_readiness();
+                return ResponseFuture::refused(limit, waited, &limits, self.tail.clone());
             }
         };
-
-        let mut limits = self.per_request.limits_for(&request, self.limits);
         if !waited.is_zero() {
             limits.total = limits.total.map(|total| total.saturating_sub(waited));
         }
         let mut cut = Cut::first(&limits);
         if let Some(Cut { limit, .. }) = cut.filter(|cut| cut.due.limit().is_zero()) {
-            return ResponseFuture::refused(Elapsed::new(limit, waited), self.tail.clone());
+            return ResponseFuture::refused(limit, waited, &limits, self.tail.clone());
         }
         let items = T::items(&limits, cut.as_mut().map(|cut| &mut cut.due));
 
@@ -125,7 +129,7 @@ where
             let _time = cut.as_mut().map(|cut| cut.due.enter());
             self.inner.call(request)
         };
-        ResponseFuture::new(response, scope, cut, items, self.tail.clone())
+        ResponseFuture::called(response, scope, cut, items, self.tail.clone())
     }
 }
 
