@@ -116,14 +116,21 @@ impl<L: Listener> Shared<L> {
         }
     }
 
+    #[cold]
     #[inline(never)]
-    fn admit_at(&self, now: Instant) -> Result<Token, Refusal> {
+    fn admit_at(&self, now: Instant) -> Token {
         let admitted = self.machine.admit_at(self.tick(now));
         self.deliver();
-        if let Err(refusal) = admitted {
-            self.listener.on_refused(&self.name, refusal.reason());
-        }
-        admitted
+        admitted.unwrap_or_else(|refusal| self.refuse(refusal))
+    }
+
+    /// Counts a refused call.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn refuse(&self, refusal: Refusal) -> Token {
+        self.machine.count_refused();
+        self.listener.on_refused(&self.name, refusal.reason());
+        Token::refused(refusal)
     }
 
     #[inline]
@@ -137,12 +144,6 @@ impl<L: Listener> Shared<L> {
     fn succeed_at(&self, token: Token, now: Instant) {
         self.machine.succeed_at(token, self.tick(now));
         self.deliver();
-    }
-
-    /// Counts a refused call that the machine was not asked about.
-    pub(crate) fn count_refused(&self, refusal: Refusal) {
-        self.machine.count_refused();
-        self.listener.on_refused(&self.name, refusal.reason());
     }
 }
 
@@ -171,7 +172,6 @@ impl<L: Listener> CircuitBreaker<L> {
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit<L>, Open> {
         self.acquire(context::now)
-            .map_err(|refusal| self.shared.refused(refusal))
     }
 
     /// [`try_acquire`](Self::try_acquire) at this instant.
@@ -181,32 +181,32 @@ impl<L: Listener> CircuitBreaker<L> {
     /// Why the call must not be made, and for how long.
     pub fn try_acquire_at(&self, now: Instant) -> Result<Permit<L>, Open> {
         self.acquire(|| now)
-            .map_err(|refusal| self.shared.refused(refusal))
     }
 
     #[inline]
-    fn acquire(&self, now: impl FnOnce() -> Instant) -> Result<Permit<L>, Refusal> {
-        let admitted = self.admit(now);
-        admitted?;
-        let mut ticket = self.ticket(admitted);
+    fn acquire(&self, now: impl FnOnce() -> Instant) -> Result<Permit<L>, Open> {
+        let token = self.admit(now);
+        if token.is_refused() {
+            return Err(self.shared.refused(token.refusal()));
+        }
+        let mut ticket = self.ticket(token);
         ticket.due(context::deadline());
         Ok(Permit::new(ticket))
     }
 
-    /// Lets a call in, or says why not. The clock is read only where that takes it.
+    /// Lets a call in, or refuses it. The clock is read only where that takes it.
     #[inline]
-    pub(crate) fn admit(&self, now: impl FnOnce() -> Instant) -> Result<Token, Refusal> {
+    pub(crate) fn admit(&self, now: impl FnOnce() -> Instant) -> Token {
         match self.shared.machine.admit() {
-            Some(token) => Ok(token),
+            Some(token) => token,
             None => self.shared.admit_at(now()),
         }
     }
 
-    /// What a call holds that was let in; where it was not, a ticket for nothing, which keeps the
-    /// circuit's name at hand.
+    /// What a call holds that was let in, or refused.
     #[inline]
-    pub(crate) fn ticket(&self, admitted: Result<Token, Refusal>) -> Ticket<L> {
-        Ticket::new(&self.shared, admitted.unwrap_or(Token::plain(0)))
+    pub(crate) fn ticket(&self, token: Token) -> Ticket<L> {
+        Ticket::new(&self.shared, token)
     }
 }
 

@@ -10,46 +10,26 @@ use backstop_core::{Classify, Open, Tail, Verdict, context};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use crate::{Listener, TailGuard, permit::Ticket, token::Refusal};
+use crate::{Listener, TailGuard, permit::Ticket};
 
 pin_project! {
     /// The future of [`CircuitBreakerService`](crate::CircuitBreakerService).
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F, C, T, L: Listener> {
+        // None where the circuit refused.
         #[pin]
-        state: State<F>,
+        response: Option<F>,
         ticket: Ticket<L>,
         classify: C,
         tail: T,
-    }
-}
-
-pin_project! {
-    #[project = StateProj]
-    enum State<F> {
-        /// The service has been called.
-        Called {
-            #[pin]
-            response: F,
-        },
-        /// The circuit refused.
-        Refused { refusal: Refusal },
     }
 }
 
 impl<F, C, T, L: Listener> ResponseFuture<F, C, T, L> {
     #[inline]
-    pub(crate) fn new(
-        response: Result<F, Refusal>,
-        ticket: Ticket<L>,
-        classify: C,
-        tail: T,
-    ) -> Self {
+    pub(crate) const fn new(response: Option<F>, ticket: Ticket<L>, classify: C, tail: T) -> Self {
         Self {
-            state: match response {
-                Ok(response) => State::Called { response },
-                Err(refusal) => State::Refused { refusal },
-            },
+            response,
             ticket,
             classify,
             tail,
@@ -71,13 +51,10 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let ticket = this.ticket;
-        let response = match this.state.project() {
-            StateProj::Called { response } => response,
-            StateProj::Refused { refusal } => {
-                let open = ticket.refused(*refusal).expect("polled after completion");
-                context::leave_fault(open.fault());
-                return Poll::Ready(Err(open.into()));
-            }
+        let Some(response) = this.response.as_pin_mut() else {
+            let open = ticket.refusal().expect("polled after completion");
+            context::leave_fault(open.fault());
+            return Poll::Ready(Err(open.into()));
         };
         // What another call of this thread left behind is not this one's: a fault of this call is
         // left by the very poll that returns its error.
@@ -91,15 +68,20 @@ where
             ticket.due(context::deadline());
             return Poll::Pending;
         };
-        match (this.classify.judge(result.as_ref()), result) {
-            (Verdict::Success, Ok(response)) => {
-                let guard = TailGuard::new(ticket.commit(Instant::now));
+        match result {
+            Ok(response) => {
+                let guard = match this.classify.classify(Ok(&response)) {
+                    Verdict::Success => TailGuard::new(ticket.commit(Instant::now)),
+                    verdict => {
+                        ticket.settle(&verdict);
+                        TailGuard::settled()
+                    }
+                };
                 Poll::Ready(Ok(this.tail.attach(response, guard)))
             }
-            (verdict, result) => {
-                ticket.settle(verdict);
-                let attach = |response| this.tail.attach(response, TailGuard::settled());
-                Poll::Ready(result.map(attach))
+            Err(error) => {
+                ticket.settle(&this.classify.judge(Err(&error)));
+                Poll::Ready(Err(error))
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::{
     Listener,
     breaker::Shared,
     sync::Arc,
-    token::{Outcome, Refusal, Token},
+    token::{Outcome, Token},
 };
 
 /// Leave to make one call.
@@ -73,7 +73,7 @@ impl<L: Listener> Permit<L> {
 
     /// The verdict of a classifier.
     pub fn verdict(mut self, verdict: Verdict) {
-        self.ticket.settle(verdict);
+        self.ticket.settle(&verdict);
     }
 
     /// The response is there, and only its tail is to come: a probe is judged by that, and the
@@ -105,7 +105,8 @@ impl<L: Listener> fmt::Debug for Permit<L> {
     }
 }
 
-/// What a call holds while it is under way: its place in the circuit, until it is given up.
+/// What a call holds while it is under way: its place in the circuit, until it is given up, or why
+/// it has none.
 pub(crate) struct Ticket<L: Listener> {
     /// None once the matter is settled.
     shared: Option<Arc<Shared<L>>>,
@@ -182,17 +183,20 @@ impl<L: Listener> Ticket<L> {
     }
 
     pub(crate) fn fail(&mut self, fault: &Fault, now: Instant) {
-        if let Some(shared) = self.shared.take() {
+        let Some(shared) = self.shared.take() else {
+            return;
+        };
+        if !self.token.is_refused() {
             shared.machine.fail(self.token, fault, shared.tick(now));
             shared.deliver();
         }
     }
 
     #[inline(never)]
-    pub(crate) fn settle(&mut self, verdict: Verdict) {
+    pub(crate) fn settle(&mut self, verdict: &Verdict) {
         match verdict {
             Verdict::Success => self.take().succeed(Instant::now),
-            Verdict::Failure(fault) => self.fail(&fault, Instant::now()),
+            Verdict::Failure(fault) => self.fail(fault, Instant::now()),
             _ => self.ignore(Instant::now),
         }
     }
@@ -218,9 +222,9 @@ impl<L: Listener> Ticket<L> {
         }
     }
 
-    /// Why the call was refused, as an error: the end of a ticket for nothing.
-    pub(crate) fn refused(&mut self, refusal: Refusal) -> Option<Open> {
-        Some(self.shared.take()?.refused(refusal))
+    /// Why the call was refused, as an error.
+    pub(crate) fn refusal(&mut self) -> Option<Open> {
+        Some(self.shared.take()?.refused(self.token.refusal()))
     }
 
     /// The call was dropped: neutral, unless its time was up. A tail has no such limit.

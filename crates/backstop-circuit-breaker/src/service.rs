@@ -93,34 +93,30 @@ where
         if let Err(error) = &result {
             // No call was made, but the service has been found failing: in a half-open circuit
             // that takes a probe.
-            let admitted = self.breaker.admit(Instant::now);
-            if admitted.is_ok() {
-                let verdict = self.classify.classify(Err(error));
-                self.breaker.ticket(admitted).settle(verdict);
-            }
+            let token = self.breaker.admit(Instant::now);
+            let verdict = self.classify.classify(Err(error));
+            self.breaker.ticket(token).settle(&verdict);
         }
         Poll::Ready(result)
     }
 
     #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
-        let admitted = match self.refused {
+        let token = match self.refused {
             None => self.breaker.admit(context::now),
             Some(refusal) => {
                 self.refused = None;
-                self.breaker.shared.count_refused(refusal);
-                Err(refusal)
+                self.breaker.shared.refuse(refusal)
             }
         };
-        let mut ticket = self.breaker.ticket(admitted);
-        let response = match admitted {
-            Ok(_) => {
-                let guard = OnPanic(&mut ticket);
-                let response = self.inner.call(request);
-                guard.disarm();
-                Ok(response)
-            }
-            Err(refusal) => Err(refusal),
+        let mut ticket = self.breaker.ticket(token);
+        let response = if token.is_refused() {
+            None
+        } else {
+            let guard = OnPanic(&mut ticket);
+            let response = self.inner.call(request);
+            guard.disarm();
+            Some(response)
         };
         ResponseFuture::new(response, ticket, self.classify.clone(), self.tail.clone())
     }

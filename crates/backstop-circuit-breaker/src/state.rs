@@ -91,14 +91,10 @@ impl Machine {
 
     /// Lets a call in, or says why not.
     pub(crate) fn admit_at(&self, now: u64) -> Result<Token, Refusal> {
-        let admitted = match self.refusal(now) {
+        match self.refusal(now) {
             Some(refusal) => Err(refusal),
             None => self.admit_locked(now),
-        };
-        if admitted.is_err() {
-            self.count_refused();
         }
-        admitted
     }
 
     pub(crate) fn count_refused(&self) {

@@ -26,6 +26,8 @@ const NUMBER_SHIFT: u32 = NUMBER.trailing_zeros();
 const TAIL: u32 = 1;
 /// The numbers of probes begin here.
 const PROBES: u32 = 2;
+/// The call is refused; the other half of the claim says why, and the instant for how long.
+const REFUSED: u32 = 1 << 28;
 /// Whether the call took too long to commit, where that is known.
 const SLOW: u32 = 1 << 29;
 const TIMELY: u32 = 1 << 30;
@@ -80,6 +82,24 @@ impl Token {
     pub(crate) const fn committed(self, slow: bool) -> Self {
         let speed = if slow { SLOW } else { TIMELY };
         Self::new(self.generation(), self.part() & !FLYING | speed, self.began)
+    }
+
+    /// No claim at all: the call is refused.
+    pub(crate) const fn refused(refusal: Refusal) -> Self {
+        Self::new(refusal.reason as u32, REFUSED | NOT_PLAIN, refusal.wait)
+    }
+
+    /// Why the call is refused.
+    pub(crate) const fn refusal(self) -> Refusal {
+        Refusal {
+            reason: Reason::ALL[self.generation() as usize % Reason::ALL.len()],
+            wait: self.began,
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn is_refused(self) -> bool {
+        self.part() & REFUSED != 0
     }
 
     #[inline]
@@ -161,14 +181,17 @@ pub(crate) struct Refusal {
     pub(crate) wait: u64,
 }
 
-// As wide as its neighbours, so that it passes through registers with them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(u64)]
 pub(crate) enum Reason {
     HalfOpen,
     HeldOff,
     Isolated,
     Open,
+}
+
+impl Reason {
+    /// Every reason, in the order in which they are declared.
+    const ALL: [Self; 4] = [Self::HalfOpen, Self::HeldOff, Self::Isolated, Self::Open];
 }
 
 impl Refusal {
