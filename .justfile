@@ -21,7 +21,7 @@ deny:
 
 # The layers beside their peers: time, instructions, allocations, sizes.
 cost:
-    cargo run --profile bench -p backstop-peers
+    cargo bench -p backstop-peers
 
 # Permits, windows and budgets under every interleaving of threads.
 loom:
