@@ -8,14 +8,14 @@ use backstop_core::Deadline;
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// From `call` to the response.
+    /// From the call, once its future is polled, to the response.
     pub response: Option<Duration>,
     /// Until the first item of the response's tail, while someone waits for it.
     pub first_item: Option<Duration>,
     /// Between two items of the response's tail, while someone waits for the next.
     pub idle: Option<Duration>,
-    /// From `call`, or from the first time that the caller had to wait for readiness, to the
-    /// response, and to the end of its tail where that is watched.
+    /// From the call, once its future is polled, or from the first time that the caller had to wait
+    /// for readiness, to the response, and to the end of its tail where that is watched.
     pub total: Option<Duration>,
     /// The instant by which the caller wants all of it over. It adds to `total`: the earlier of
     /// the two counts.
