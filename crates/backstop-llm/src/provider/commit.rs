@@ -6,7 +6,7 @@ use futures_core::Stream;
 use tokio::time::{Instant, timeout_at};
 
 use super::upstream::Upstream;
-use crate::{Chunk, Error, Event, FinishReason, Usage};
+use crate::{Chunk, Collector, Completion, Error, Event, FinishReason, Usage};
 
 /// When a streamed call is held to have succeeded: until then its events are held back, and
 /// whatever goes wrong is an ordinary failure, which can be retried or answered by another
@@ -25,8 +25,20 @@ pub enum Commit {
     Held(Duration),
 }
 
-/// Reads a stream up to its commit point.
-pub(super) async fn commit(mut upstream: Upstream, at: Commit) -> Result<Upstream, Error> {
+/// What a whole answer is held against.
+pub(super) type Check = Box<dyn Fn(&Completion) -> Result<(), Error> + Send + Sync>;
+
+/// Reads a stream up to its commit point, or to its end where the whole of it is to be checked.
+pub(super) async fn commit(
+    mut upstream: Upstream,
+    at: Commit,
+    check: Option<Check>,
+) -> Result<Upstream, Error> {
+    let at = if check.is_some() {
+        Commit::Characters(usize::MAX)
+    } else {
+        at
+    };
     let mut held = VecDeque::new();
     let mut progress = Progress::default();
     let mut until = None;
@@ -50,6 +62,13 @@ pub(super) async fn commit(mut upstream: Upstream, at: Commit) -> Result<Upstrea
     }
     if progress.is_empty_answer() {
         return Err(Error::malformed("the answer is empty"));
+    }
+    if let Some(check) = check {
+        let mut collector = Collector::new();
+        for event in held.iter().flat_map(|chunk| &chunk.events) {
+            collector.push(event.clone());
+        }
+        check(&collector.finish())?;
     }
     upstream.commit(held, progress.model);
     Ok(upstream)

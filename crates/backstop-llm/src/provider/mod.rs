@@ -4,6 +4,8 @@ mod builder;
 mod commit;
 mod model;
 mod upstream;
+#[cfg(feature = "validate")]
+mod validate;
 
 use std::sync::Arc;
 

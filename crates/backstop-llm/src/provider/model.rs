@@ -17,7 +17,7 @@ use tower_service::Service;
 
 use super::{
     Inner, Provider,
-    commit::{Commit, commit, is_empty_answer},
+    commit::{Check, Commit, commit, is_empty_answer},
     upstream::Upstream,
 };
 use crate::{
@@ -49,6 +49,8 @@ struct Config {
     allow_loss: Needs,
     system: Option<SystemPrompt>,
     commit: Commit,
+    #[cfg(feature = "validate")]
+    validate: bool,
 }
 
 /// The system prompt that a model is given instead of the caller's, because models read
@@ -84,6 +86,8 @@ impl Model {
             allow_loss: Needs::NONE,
             system: None,
             commit: Commit::default(),
+            #[cfg(feature = "validate")]
+            validate: false,
         };
         Self {
             inner: Arc::new(config),
@@ -119,6 +123,16 @@ impl Model {
     #[must_use]
     pub fn commit(self, at: Commit) -> Self {
         self.set(|config| config.commit = at)
+    }
+
+    /// Whether an answer must match the JSON schema that was asked for; by default the provider is
+    /// trusted with that. One that does not match is `Malformed`, so that another candidate is
+    /// asked; to know it, a streamed answer is held back until its end.
+    #[cfg(feature = "validate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "validate")))]
+    #[must_use]
+    pub fn validate(self, validate: bool) -> Self {
+        self.set(|config| config.validate = validate)
     }
 
     /// What the candidate is called.
@@ -209,6 +223,7 @@ impl Config {
             .await
             .map_err(not_sent)?;
         let streamed = request.is_streamed();
+        let check = self.check(&request);
         // What was asked is not kept for as long as the answer takes.
         drop(request);
         let (parts, body) = http::Response::from(response).into_parts();
@@ -218,11 +233,27 @@ impl Config {
         if streamed {
             let (begun, body) = peek(body).await?;
             if is_stream(&begun) {
-                return self.stream(parts.headers, begun, body).await;
+                return self.stream(parts.headers, begun, body, check).await;
             }
-            return self.whole(parts.headers, begun, body, true).await;
+            return self.whole(parts.headers, begun, body, true, check).await;
         }
-        self.whole(parts.headers, Bytes::new(), body, false).await
+        self.whole(parts.headers, Bytes::new(), body, false, check)
+            .await
+    }
+
+    /// What an answer to this request is held against.
+    #[cfg(feature = "validate")]
+    fn check(&self, request: &ChatRequest) -> Option<Check> {
+        if !self.validate {
+            return None;
+        }
+        let schema = super::validate::Schema::of(request)?;
+        Some(Box::new(move |completion| schema.check(completion)))
+    }
+
+    #[cfg(not(feature = "validate"))]
+    fn check(&self, _: &ChatRequest) -> Option<Check> {
+        None
     }
 
     /// The provider answered with an error.
@@ -254,6 +285,7 @@ impl Config {
         begun: Bytes,
         body: reqwest::Body,
         streamed: bool,
+        check: Option<Check>,
     ) -> Result<ChatResponse, Error> {
         let Inner {
             wire, max_answer, ..
@@ -271,6 +303,9 @@ impl Config {
         });
         if empty {
             return Err(Error::malformed("the answer is empty"));
+        }
+        if let Some(check) = check {
+            check(&completion)?;
         }
         let model = self.answered(&completion.model);
         let body = if streamed {
@@ -293,6 +328,7 @@ impl Config {
         headers: HeaderMap,
         begun: Bytes,
         body: reqwest::Body,
+        check: Option<Check>,
     ) -> Result<ChatResponse, Error> {
         let Inner {
             wire, max_event, ..
@@ -305,7 +341,7 @@ impl Config {
             wire.dialect(),
             self.name.clone(),
         );
-        let upstream = commit(upstream, self.commit).await?;
+        let upstream = commit(upstream, self.commit, check).await?;
         let model = self.answered(upstream.model.as_deref().unwrap_or_default());
         let mut response = ChatResponse::stream(model, ChatStream::new(upstream));
         *response.headers_mut() = headers;

@@ -200,3 +200,41 @@ async fn a_redirect_is_not_followed() {
         FaultKind::Malformed
     );
 }
+
+#[cfg(feature = "validate")]
+#[tokio::test]
+async fn an_answer_that_does_not_match_its_schema_is_malformed() {
+    use backstop_llm::{Json, ResponseFormat};
+    use tower::ServiceExt as _;
+
+    use super::server::{model, serve, within};
+
+    let mut request = hello();
+    request.chat_mut().format = ResponseFormat::Schema {
+        name: None,
+        description: None,
+        schema: Json::parse(r#"{"type":"object","required":["n"]}"#).unwrap(),
+        strict: None,
+    };
+    for (said, matches) in [
+        (r#"{\"n\":1}"#, true),
+        (r#"{\"m\":1}"#, false),
+        ("n", false),
+    ] {
+        let message = format!(r#"{{"content":"{said}"}}"#);
+        let whole =
+            format!(r#"{{"choices":[{{"index":0,"message":{message},"finish_reason":"stop"}}]}}"#);
+        let mut pieces = stream(&[&chunk(&message, "null"), &chunk("{}", "\"stop\"")]);
+        pieces.extend([Step::Body("data: [DONE]\n\n".to_owned()), Step::End]);
+        for (request, steps) in [
+            (request.clone(), json(200, &whole)),
+            (request.clone().streamed(), pieces),
+        ] {
+            let (address, _seen) = serve(steps).await;
+            let service = model(Dialect::OpenAi, address).validate(true);
+            let result = within(service.oneshot(request)).await;
+            let kind = result.err().map(|error| error.fault().kind());
+            assert_eq!(kind, (!matches).then_some(FaultKind::Malformed), "{said}");
+        }
+    }
+}
