@@ -13,7 +13,7 @@ use std::{
 use backstop_core::{Fault, FaultKind, Name, ServedBy, Trail};
 use backstop_llm::{Chunk, Completion, Dialect, Error, Event, Usage};
 use http::HeaderValue;
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 use tracing::{Span, info};
 
 use crate::{
@@ -177,6 +177,11 @@ impl Account {
 
     pub(crate) fn call_mut(&mut self) -> &mut Call {
         &mut self.call
+    }
+
+    /// What tells that the gateway can't wait any longer for the end.
+    pub(crate) fn stopping(&self) -> Arc<Notify> {
+        self.shared.stopping.clone()
     }
 
     /// What callers are told of a lesser answer by this candidate.

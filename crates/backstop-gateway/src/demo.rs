@@ -36,7 +36,7 @@ impl Demo {
     pub async fn start_at(pace: Pace) -> io::Result<Self> {
         Ok(Self {
             primary: Simulator::builder(Dialect::Anthropic)
-                .pace(pace.clone())
+                .pace(pace)
                 .start()
                 .await?,
             backup: Simulator::builder(Dialect::OpenAi)

@@ -9,7 +9,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use backstop_core::{BoxError, Budget};
-use tokio::{net::TcpListener, time};
+use tokio::{net::TcpListener, sync::Notify, time};
 use tracing::{info, warn};
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     config::{Config, ConfigError},
     history::History,
     metrics::Metrics,
-    server,
+    server::{self, Acceptor},
     stack::{self, Circuits, ModelStack, Providers},
     stats::Stats,
 };
@@ -42,6 +42,10 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) history: Arc<History>,
+    /// TLS on the listener is as it was at the start, as the listener itself is.
+    tls: Option<Acceptor>,
+    /// Tells streams that the time to finish is over.
+    pub(crate) stopping: Arc<Notify>,
     /// Why the config was refused that was to be loaded last.
     refusal: Mutex<Option<String>>,
 }
@@ -66,6 +70,7 @@ impl Gateway {
     /// Where the machine won't have it: no TLS roots, say.
     pub fn new(config: Config) -> Result<Self, BoxError> {
         let history = Arc::default();
+        let tls = config.tls.as_ref().map(Acceptor::new).transpose()?;
         let running = Running::new(config, None, &history)?;
         Ok(Self {
             shared: Arc::new(Shared {
@@ -74,6 +79,8 @@ impl Gateway {
                 metrics: Arc::new(Metrics::new()?),
                 stats: Arc::new(Stats::new()),
                 history,
+                tls,
+                stopping: Arc::default(),
                 refusal: Mutex::default(),
             }),
         })
@@ -94,7 +101,10 @@ impl Gateway {
         });
         let alerts = tokio::spawn(alerts::run(self.clone()));
         let limits = self.running().config.limits.clone();
-        let stopped = server::serve(listener, server::router(self), &limits, stop).await;
+        let tls = self.shared.tls.clone();
+        let app = server::router(self);
+        let last_call = || self.shared.stopping.notify_waiters();
+        let stopped = server::serve(listener, tls, app, &limits, stop, last_call).await;
         upkeep.abort();
         alerts.abort();
         stopped

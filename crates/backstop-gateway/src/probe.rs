@@ -50,13 +50,16 @@ pub async fn probe(
     let mut all = Vec::new();
     for candidate in &chain.candidates {
         let Target::Provider {
-            provider, model, ..
+            provider,
+            model,
+            key,
+            ..
         } = &candidate.target
         else {
             continue;
         };
         let (described, provider) = providers
-            .get(provider, chain.timeout.connect)
+            .get(provider, *key, chain.timeout.connect)
             .ok_or_else(|| format!("{provider} is no provider"))?;
         let connect = connect(&described.base_url, chain.timeout.connect).await;
         let mut firsts = Vec::new();

@@ -139,13 +139,15 @@ fn keys(config: &Config, warnings: &mut Vec<Warning>) {
                 text,
             });
         };
-        let Some(key) = &provider.api_key else {
+        for key in &provider.api_keys {
+            if let Some(first) = known.insert(key.expose(), name) {
+                warn(format!(
+                    "has the same key as [providers.{first}]: they share its limits"
+                ));
+            }
+        }
+        if provider.api_keys.is_empty() {
             continue;
-        };
-        if let Some(first) = known.insert(key.expose(), name) {
-            warn(format!(
-                "has the same key as [providers.{first}]: they share its limits"
-            ));
         }
         let host = host(provider);
         if provider.base_url.starts_with("http://") && !is_own(&host) {

@@ -54,10 +54,7 @@ fn reads_every_part() {
     let anthropic = &config.providers["anthropic"];
     assert_eq!(anthropic.dialect, Dialect::Anthropic);
     assert_eq!(anthropic.base_url, "https://api.anthropic.com");
-    assert_eq!(
-        anthropic.api_key.as_ref().unwrap().expose(),
-        "sk-ant-secret"
-    );
+    assert_eq!(anthropic.api_keys[0].expose(), "sk-ant-secret");
 
     let openai = &config.providers["openai"];
     assert_eq!(openai.base_url, "https://api.openai.com/v1");

@@ -2,11 +2,12 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use backstop_simulator::{Fault, Outcome};
 use common::{BACKUP, PRIMARY, Setup, hello};
 use serde_json::json;
+use tokio::time::Instant;
 
 const PRIMARY_NAME: &str = "anthropic:claude-opus-4-8";
 const BACKUP_NAME: &str = "openai:gpt-5.5";

@@ -152,3 +152,47 @@ async fn a_stream_that_is_running_may_finish_when_told_to_stop() {
     assert!(answer.is_done());
     assert_eq!(setup.gateway.stop().await, Stopped::Finished);
 }
+
+#[tokio::test]
+async fn a_stream_that_takes_too_long_to_finish_ends_with_an_error() {
+    let mut setup = Setup::configured(
+        "timeout = { idle = \"60s\" }",
+        "[limits]\nshutdown = \"100ms\"",
+    )
+    .await;
+    setup.fault(Fault::stall(2));
+    let response = setup.gateway.chat(common::hello_streamed()).await;
+    setup.gateway.begin_to_stop();
+    let answer = Answer::read(response).await;
+    assert!(!answer.is_done());
+    let error = answer.stream_error().expect("tells of the end");
+    assert!(error.to_string().contains("stopping"), "{error}");
+    assert_eq!(setup.gateway.stop().await, Stopped::Cut);
+}
+
+#[tokio::test]
+async fn speaks_tls_where_there_is_a_certificate() {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("is made");
+    let directory = tempfile::tempdir().expect("can be made");
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(path("cert.pem"), own.cert.pem()).expect("can be written");
+    std::fs::write(path("key.pem"), own.signing_key.serialize_pem()).expect("can be written");
+    let tls = format!(
+        "[tls]\ncertificate = \"{}\"\nkey = \"{}\"\n",
+        path("cert.pem").display(),
+        path("key.pem").display(),
+    );
+    let setup = Setup::configured("", &tls).await;
+    let root = reqwest::Certificate::from_pem(own.cert.pem().as_bytes()).expect("is one");
+    let client = reqwest::Client::builder()
+        .tls_certs_only([root])
+        .resolve("localhost", setup.gateway.address)
+        .build()
+        .expect("can be made");
+    let url = format!("https://localhost:{}/healthz", setup.gateway.address.port());
+    let answer = client.get(url).send().await.expect("an answer comes");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.version(), reqwest::Version::HTTP_2);
+    let plain = setup.gateway.get("/healthz").send().await;
+    assert!(plain.is_err(), "nothing is said in the clear");
+}

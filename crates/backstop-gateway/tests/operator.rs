@@ -71,7 +71,7 @@ async fn a_reload_keeps_open_circuits_open() {
     setup.primary.clear();
     let rules = "breaker = { failures = 2, open_for = \"60s\" }\ncontinue = false";
     let toml = common::toml(&setup.primary, &setup.backup, rules, "");
-    let config = Config::parse("test.toml", &toml, &|_| Some("sk-other".to_owned()));
+    let config = Config::parse("test.toml", &toml, &|_| Some("sk-secret-key".to_owned()));
     setup.gateway.gateway.reload(config).expect("is right");
     assert_eq!(setup.gateway.answer().await.served_by(), BACKUP);
     assert_eq!(setup.primary.count(), 2);
@@ -271,4 +271,25 @@ async fn a_reload_does_not_do_away_with_the_keys_of_an_open_gateway() {
         error.to_string().contains("open to other machines"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn another_key_takes_over_from_one_that_is_refused_or_held_off() {
+    let setup = Setup::new().await;
+    let toml = common::toml(&setup.primary, &setup.backup, "", "").replace(
+        "api_key = \"${ANTHROPIC_API_KEY}\"",
+        "api_key = [\"${FIRST}\", \"${SECOND}\"]",
+    );
+    let config = Config::parse("test.toml", &toml, &|name| Some(format!("key {name}")));
+    let gateway = common::Running::of(config.expect("is right")).await;
+    setup.fault(Fault::rate_limited(Duration::from_secs(60)).times(1));
+    assert_eq!(gateway.answer().await.served_by(), format!("{PRIMARY}#2"));
+    assert_eq!(gateway.answer().await.served_by(), format!("{PRIMARY}#2"));
+    assert_eq!(setup.primary.count(), 3, "the first key is left alone");
+    assert_eq!(setup.backup.count(), 0);
+
+    // A new first key is not what the old one was.
+    let config = Config::parse("test.toml", &toml, &|name| Some(format!("new {name}")));
+    gateway.gateway.reload(config).expect("is right");
+    assert_eq!(gateway.answer().await.served_by(), PRIMARY);
 }

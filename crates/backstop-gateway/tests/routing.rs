@@ -2,11 +2,12 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use backstop_simulator::Fault;
 use common::{Answer, Setup, hello};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 const BACKUP: &str = "openai:gpt-5.5";
 

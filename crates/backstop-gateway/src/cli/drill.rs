@@ -36,11 +36,12 @@ impl Drill {
             Some(path) => Config::load(path)?,
             None => Demo::start().await?.config()?,
         };
-        let mut drill = drill::Drill::default();
-        drill.model = self.model;
-        drill.phase = Duration::try_from_secs_f64(self.phase)?;
-        drill.workers = self.workers.max(1);
-        drill.as_configured = self.as_configured;
+        let drill = drill::Drill {
+            model: self.model,
+            phase: Duration::try_from_secs_f64(self.phase)?,
+            workers: self.workers.max(1),
+            as_configured: self.as_configured,
+        };
         println!("{}", Phase::HEADING);
         let report = drill.run(config, |phase| println!("{phase}")).await?;
         println!("\n{report}");

@@ -49,6 +49,8 @@ pub struct Config {
     pub admin: Admin,
     /// When someone is told.
     pub alerts: Alerts,
+    /// What callers are spoken to with, where not in the clear.
+    pub tls: Option<Tls>,
 }
 
 impl Config {
@@ -143,8 +145,9 @@ pub struct Provider {
     pub dialect: Dialect,
     /// Where it is, without a slash at the end.
     pub base_url: String,
-    /// What it knows us by.
-    pub api_key: Option<Secret>,
+    /// What it knows us by. Where there are several, each is a candidate of its own, with its own
+    /// circuit: one that is over its limit or no longer valid gives way to the next.
+    pub api_keys: Vec<Secret>,
     /// The header that the key is sent in, where that is not the dialect's own.
     pub api_key_header: Option<String>,
     /// Headers of every request to it.
@@ -161,6 +164,16 @@ pub struct Admin {
     pub sha256: Option<Hash>,
     /// Where it is open to whoever reaches it.
     pub listen: Option<SocketAddr>,
+}
+
+/// A certificate, and the key that proves it, as PEM files.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Tls {
+    /// The certificate, and those that lead to a root.
+    pub certificate: PathBuf,
+    /// The key.
+    pub key: PathBuf,
 }
 
 /// When someone is told that something is wrong. Without a webhook nobody is.
@@ -329,6 +342,8 @@ pub enum Target {
         provider: Name,
         /// What the provider calls the model.
         model: String,
+        /// Which of the provider's keys is sent, from 0 on.
+        key: usize,
         /// What that model can do.
         abilities: Abilities,
         /// What of a request may be lost on it, rather than pass it over.

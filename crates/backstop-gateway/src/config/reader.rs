@@ -114,6 +114,11 @@ impl<'a> Value<'a> {
         None
     }
 
+    /// Whether the value is an array.
+    pub(super) fn is_array(&self) -> bool {
+        self.value.get_ref().is_array()
+    }
+
     /// Whether the value is a table.
     pub(super) fn is_table(&self) -> bool {
         self.value.get_ref().is_table()
@@ -127,7 +132,8 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A string in which `${NAME}` stands for a variable of the environment.
+    /// A string in which `${NAME}` stands for a variable of the environment, and `${file:PATH}` for
+    /// what a file holds: a key that is to be changed while the program runs is in a file.
     pub(super) fn secret(&self) -> Option<Secret> {
         let text = self.string()?;
         let mut rest = text.as_str();
@@ -138,13 +144,18 @@ impl<'a> Value<'a> {
             };
             let name = &rest[start + 2..start + end];
             expanded.push_str(&rest[..start]);
-            match (self.document.environment)(name).filter(|value| !value.is_empty()) {
-                Some(value) => expanded.push_str(value.trim()),
+            let value = match name.strip_prefix("file:") {
+                Some(path) => std::fs::read_to_string(path).ok(),
+                None => (self.document.environment)(name),
+            };
+            match value
+                .as_deref()
+                .map(str::trim)
+                .filter(|value| !value.is_empty())
+            {
+                Some(value) => expanded.push_str(value),
                 None => {
-                    self.problem(
-                        format_args!("needs the environment variable {name}, which is not set"),
-                        format!("set it before starting: export {name}=…"),
-                    );
+                    self.lacks(name);
                     return None;
                 }
             }
@@ -152,6 +163,19 @@ impl<'a> Value<'a> {
         }
         expanded.push_str(rest);
         Some(Secret::new(expanded))
+    }
+
+    fn lacks(&self, name: &str) {
+        match name.strip_prefix("file:") {
+            Some(path) => self.problem(
+                format_args!("needs the file {path}, which can't be read or is empty"),
+                "write the key into it, and let this program read it",
+            ),
+            None => self.problem(
+                format_args!("needs the environment variable {name}, which is not set"),
+                format!("set it before starting: export {name}=…"),
+            ),
+        }
     }
 
     /// A duration such as `"30s"`.

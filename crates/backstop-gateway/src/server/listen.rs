@@ -6,15 +6,27 @@ use axum::{Router, body::Body, extract::Request, response::Response};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
 };
-use tokio::{net::TcpListener, sync::Semaphore, time};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time,
+};
 use tower::ServiceExt;
 
+use super::Acceptor;
 use crate::config::Limits;
 
 /// How long to leave the listener alone after it failed, out of file descriptors say.
 const AFTER_ACCEPT_FAILED: Duration = Duration::from_millis(50);
+
+/// How long streams that are told to end have for it.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// How serving ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,22 +38,22 @@ pub enum Stopped {
     Cut,
 }
 
-/// Serves `app` on `listener` until `stop` resolves, then lets running responses finish.
+/// Serves `app` on `listener` until `stop` resolves, then lets running responses finish. When the
+/// time for that is over, `last_call` is called, so that streams end with a word on it.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Acceptor>,
     app: Router,
     limits: &Limits,
     stop: impl Future<Output = ()>,
+    last_call: impl FnOnce(),
 ) -> Stopped {
-    let mut connection = auto::Builder::new(TokioExecutor::new());
-    connection
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header);
-    connection
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(Some(limits.header));
+    let server = Server {
+        connection: connection(limits),
+        app,
+        tls,
+        handshake: limits.header,
+    };
     let running = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(limits.connections));
     let mut stop = pin!(stop);
@@ -54,28 +66,76 @@ pub async fn serve(
             accepted = accepted => accepted,
             () = &mut stop => break,
         };
-        let Ok(stream) = accepted.and_then(|(stream, _)| {
+        let stream = accepted.and_then(|(stream, _)| {
             // Tokens are small and must not wait for one another.
             stream.set_nodelay(true)?;
             Ok(stream)
-        }) else {
+        });
+        let Ok(stream) = stream else {
             time::sleep(AFTER_ACCEPT_FAILED).await;
             continue;
         };
-        let app = app.clone();
-        let service = service_fn(move |request| respond(app.clone(), request));
-        let serving = connection.serve_connection(TokioIo::new(stream), service);
-        let serving = running.watch(serving.into_owned());
+        let (server, watcher) = (server.clone(), running.watcher());
         tokio::spawn(async move {
-            // A connection that breaks off is its caller's affair.
-            let _ = serving.await;
+            server.serve(stream, watcher).await;
             drop(slot);
         });
     }
     drop(listener);
-    match time::timeout(limits.shutdown, running.shutdown()).await {
-        Ok(()) => Stopped::Finished,
-        Err(_) => Stopped::Cut,
+    let mut finished = pin!(running.shutdown());
+    if time::timeout(limits.shutdown, &mut finished).await.is_ok() {
+        return Stopped::Finished;
+    }
+    last_call();
+    // Those that end now were cut all the same.
+    let _ = time::timeout(LAST_WORDS, finished).await;
+    Stopped::Cut
+}
+
+fn connection(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut connection = auto::Builder::new(TokioExecutor::new());
+    connection
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header);
+    connection
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(limits.header));
+    connection
+}
+
+/// What serves each connection.
+#[derive(Clone)]
+struct Server {
+    connection: auto::Builder<TokioExecutor>,
+    app: Router,
+    tls: Option<Acceptor>,
+    handshake: Duration,
+}
+
+impl Server {
+    async fn serve(&self, stream: TcpStream, watcher: Watcher) {
+        let Some(Acceptor(tls)) = &self.tls else {
+            return self.serve_http(stream, watcher).await;
+        };
+        // Whoever does not speak TLS, or takes too long to, is let go.
+        if let Ok(Ok(stream)) = time::timeout(self.handshake, tls.accept(stream)).await {
+            self.serve_http(stream, watcher).await;
+        }
+    }
+
+    async fn serve_http<I>(&self, stream: I, watcher: Watcher)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let app = self.app.clone();
+        let service = service_fn(move |request| respond(app.clone(), request));
+        let serving = self
+            .connection
+            .serve_connection(TokioIo::new(stream), service);
+        // A connection that breaks off is its caller's affair.
+        let _ = watcher.watch(serving.into_owned()).await;
     }
 }
 

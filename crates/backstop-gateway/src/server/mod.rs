@@ -8,8 +8,10 @@ mod listen;
 mod models;
 mod refusal;
 mod stream;
+mod tls;
 
 pub use self::{
     app::router,
     listen::{Stopped, serve, signal},
+    tls::Acceptor,
 };

@@ -7,12 +7,15 @@ use std::{
     time::Duration,
 };
 
-use backstop_core::ServedBy;
+use backstop_core::{Fault, FaultKind, ServedBy};
 use backstop_llm::{ChatStream, Error, dialect::Encoder};
 use bytes::Bytes;
 use futures_core::Stream;
 use http_body::Frame;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::{
+    sync::futures::OwnedNotified,
+    time::{Instant, Sleep, sleep},
+};
 
 use crate::account::Account;
 
@@ -24,6 +27,9 @@ const WRITE: usize = 16 << 10;
 /// the connection for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// The answer is broken off because the gateway stops.
+const STOPPING: Fault = Fault::new(FaultKind::Interrupted).because("the gateway is stopping");
+
 /// Encodes a stream as it comes. The last thing that it writes is the end marker, or an error.
 pub(super) struct StreamBody {
     /// Gone once it has ended.
@@ -32,6 +38,8 @@ pub(super) struct StreamBody {
     served: Option<ServedBy>,
     account: Account,
     silence: Pin<Box<Sleep>>,
+    /// Resolves when the gateway can't wait any longer for the end.
+    stopping: Pin<Box<OwnedNotified>>,
     out: Vec<u8>,
 }
 
@@ -42,12 +50,14 @@ impl StreamBody {
         served: Option<ServedBy>,
         account: Account,
     ) -> Self {
+        let stopping = account.stopping();
         Self {
             stream: Some(stream),
             encoder,
             served,
             account,
             silence: Box::pin(sleep(KEEP_ALIVE)),
+            stopping: Box::pin(stopping.notified_owned()),
             out: Vec::new(),
         }
     }
@@ -107,6 +117,11 @@ impl http_body::Body for StreamBody {
         if this.out.is_empty() {
             if filled.is_ready() {
                 return Poll::Ready(None);
+            }
+            if this.stopping.as_mut().poll(cx).is_ready() {
+                this.fail(&Error::new(STOPPING, "The gateway is stopping."));
+                let bytes = Bytes::from(std::mem::take(&mut this.out));
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             ready!(this.silence.as_mut().poll(cx));
             this.out.extend_from_slice(b": keep-alive\n\n");

@@ -59,6 +59,7 @@ impl Entry {
         let Target::Provider {
             provider,
             model: asked,
+            key,
             abilities,
             allow_loss,
             system,
@@ -83,7 +84,7 @@ impl Entry {
             });
         };
         let (described, known) = providers
-            .get(provider, model.timeout.connect)
+            .get(provider, *key, model.timeout.connect)
             .ok_or_else(|| format!("{provider} is no provider"))?;
         let mut innermost = known
             .model(asked)
@@ -95,7 +96,7 @@ impl Entry {
         }
         let timeouts = model.timeout.clone();
         let circuit = circuits
-            .get(provider, asked)
+            .get(provider, asked, *key)
             .ok_or_else(|| format!("{name} has no circuit"))?;
         let breaker = circuit
             .breaker()

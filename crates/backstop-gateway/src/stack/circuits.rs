@@ -6,17 +6,18 @@ use backstop_circuit_breaker::{
     CircuitBreaker, InvalidPolicy, OpenWait, Policy, Rate, State, Window,
 };
 use backstop_core::{Gate, Name};
+use backstop_llm::Secret;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
-    config::{Breaker, Config, Target, Timeouts},
+    config::{Breaker, Config, Model, Target},
     history::History,
     operator::Order,
 };
 
-/// Which circuit: a provider's name, and what it calls the model.
-type Key = (Name, String);
+/// Which circuit: a provider's name, what it calls the model, and which of its keys is sent.
+type Key = (Name, String, usize);
 
 /// The circuits of all candidates.
 #[derive(Debug, Default)]
@@ -28,6 +29,8 @@ pub(crate) struct Circuits {
 #[derive(Clone, Debug)]
 pub(crate) struct Circuit {
     rules: Breaker,
+    /// The key that is sent: what was learned of one says nothing about another.
+    secret: Option<Secret>,
     breaker: CircuitBreaker<Arc<History>>,
 }
 
@@ -55,22 +58,28 @@ impl Circuits {
                 let Target::Provider {
                     provider,
                     model: asked,
+                    key: number,
                     ..
                 } = &candidate.target
                 else {
                     continue;
                 };
-                let key = (provider.clone(), asked.clone());
+                let key = (provider.clone(), asked.clone(), *number);
                 if known.contains_key(&key) {
                     continue;
                 }
-                let name = Name::from(format!("{provider}:{asked}"));
+                let name = match number {
+                    0 => Name::from(format!("{provider}:{asked}")),
+                    _ => Name::from(format!("{provider}:{asked}#{}", number + 1)),
+                };
+                let described = config.providers.get(provider);
+                let secret = described.and_then(|it| it.api_keys.get(*number)).cloned();
                 let same = before
                     .and_then(|before| before.known.get(&key))
-                    .filter(|it| it.rules == model.breaker);
+                    .filter(|it| it.rules == model.breaker && it.secret == secret);
                 let circuit = match same {
                     Some(circuit) => circuit.clone(),
-                    None => Circuit::new(name, &model.breaker, &model.timeout, history)?,
+                    None => Circuit::new(name, secret, model, history)?,
                 };
                 known.insert(key, circuit);
             }
@@ -79,8 +88,8 @@ impl Circuits {
     }
 
     /// The circuit of a provider's model.
-    pub(super) fn get(&self, provider: &Name, model: &str) -> Option<&Circuit> {
-        self.known.get(&(provider.clone(), model.to_owned()))
+    pub(super) fn get(&self, provider: &Name, model: &str, key: usize) -> Option<&Circuit> {
+        self.known.get(&(provider.clone(), model.to_owned(), key))
     }
 
     /// Each circuit's name, and its state as metrics have it.
@@ -106,10 +115,11 @@ impl Circuits {
 impl Circuit {
     fn new(
         name: Name,
-        rules: &Breaker,
-        timeouts: &Timeouts,
+        secret: Option<Secret>,
+        model: &Model,
         history: &Arc<History>,
     ) -> Result<Self, InvalidPolicy> {
+        let (rules, timeouts) = (&model.breaker, &model.timeout);
         let policy = Policy::new()
             .consecutive(rules.failures)
             .failure_rate(Rate::new(rules.rate)?)
@@ -122,6 +132,7 @@ impl Circuit {
             .listener(history.clone());
         Ok(Self {
             rules: rules.clone(),
+            secret,
             breaker: policy.breaker(name),
         })
     }

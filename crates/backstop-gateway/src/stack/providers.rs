@@ -7,10 +7,13 @@ use backstop_llm::{InvalidProvider, Provider};
 
 use crate::config::{self, Config, Target};
 
-/// Every provider that is used, for each limit on connecting.
+/// Which provider: its name, which of its keys, and the limit on connecting.
+type Key = (Name, usize, Duration);
+
+/// Every provider that is used, for each of its keys and each limit on connecting.
 #[derive(Debug, Default)]
 pub(crate) struct Providers {
-    known: BTreeMap<(Name, Duration), (config::Provider, Provider)>,
+    known: BTreeMap<Key, (config::Provider, Provider)>,
 }
 
 impl Providers {
@@ -19,10 +22,10 @@ impl Providers {
         let mut known = BTreeMap::new();
         for model in config.models.values() {
             for candidate in &model.candidates {
-                let Target::Provider { provider, .. } = &candidate.target else {
+                let Target::Provider { provider, key, .. } = &candidate.target else {
                     continue;
                 };
-                let key = (provider.clone(), model.timeout.connect);
+                let key = (provider.clone(), *key, model.timeout.connect);
                 let Some(described) = config.providers.get(provider) else {
                     continue;
                 };
@@ -34,7 +37,7 @@ impl Providers {
                     .filter(|(before, _)| before == described);
                 let built = match same {
                     Some((_, provider)) => provider.clone(),
-                    None => build(&key.0, key.1, described)?,
+                    None => build(&key, described)?,
                 };
                 known.insert(key, (described.clone(), built));
             }
@@ -46,22 +49,22 @@ impl Providers {
     pub(crate) fn get(
         &self,
         name: &Name,
+        key: usize,
         connect: Duration,
     ) -> Option<&(config::Provider, Provider)> {
-        self.known.get(&(name.clone(), connect))
+        self.known.get(&(name.clone(), key, connect))
     }
 }
 
 fn build(
-    name: &Name,
-    connect: Duration,
+    (name, key, connect): &Key,
     described: &config::Provider,
 ) -> Result<Provider, InvalidProvider> {
     let mut builder = Provider::builder(described.dialect)
         .name(name.clone())
         .base_url(&described.base_url)
-        .connect_timeout(connect);
-    if let Some(key) = &described.api_key {
+        .connect_timeout(*connect);
+    if let Some(key) = described.api_keys.get(*key) {
         builder = builder.api_key(key.clone());
     }
     if let Some(header) = &described.api_key_header {

@@ -5,11 +5,11 @@ mod models;
 mod policies;
 mod providers;
 
-use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use self::{models::Known, policies::Policies};
 use super::{
-    Alerts, Config, DEFAULT_LISTEN, Limits,
+    Alerts, Config, DEFAULT_LISTEN, Limits, Tls,
     reader::{Table, Value},
 };
 
@@ -31,6 +31,7 @@ pub(super) fn config(root: &mut Table<'_>) -> Option<Config> {
     let callers = root.table("keys").map(keys::read_all).unwrap_or_default();
     let admin = root.table("admin").map(keys::admin).unwrap_or_default();
     let alerts = root.table("alerts").map(alerts).unwrap_or_default();
+    let tls = root.table("tls").and_then(tls);
     let prices = root.table("prices").map(models::prices).unwrap_or_default();
     let models = root.require("models", "add a table [models.NAME] with its candidates");
     let models = models.and_then(|models| {
@@ -62,6 +63,7 @@ pub(super) fn config(root: &mut Table<'_>) -> Option<Config> {
         keys: callers,
         admin,
         alerts,
+        tls,
     })
 }
 
@@ -75,6 +77,18 @@ fn address(value: &Value<'_>) -> Option<SocketAddr> {
         );
     }
     address
+}
+
+fn tls(mut table: Table<'_>) -> Option<Tls> {
+    let instead = "name a PEM file";
+    let file = |value: Value<'_>| value.string().map(PathBuf::from);
+    let certificate = table.require("certificate", instead).and_then(file);
+    let key = table.require("key", instead).and_then(file);
+    table.finish();
+    Some(Tls {
+        certificate: certificate?,
+        key: key?,
+    })
 }
 
 fn alerts(mut table: Table<'_>) -> Alerts {

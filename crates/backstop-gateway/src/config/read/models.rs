@@ -101,7 +101,7 @@ fn model(mut table: Table<'_>, known: &Known<'_>, defaults: &Policies) -> Option
                     "name a candidate once; `attempts` says how often it is tried",
                 );
             }
-            candidates.push(candidate);
+            candidates.extend(each_key(candidate, known));
         }
         Some(candidates)
     });
@@ -131,6 +131,26 @@ fn ordering(value: &Value<'_>) -> Option<Ordering> {
         value.problem("is no known order", format!("write one of \"{names}\""));
     }
     found
+}
+
+/// A candidate for each of its provider's keys.
+fn each_key(candidate: Candidate, known: &Known<'_>) -> Vec<Candidate> {
+    let keys = match &candidate.target {
+        Target::Provider { provider, .. } => known
+            .providers
+            .get(provider)
+            .map_or(1, |provider| provider.api_keys.len().max(1)),
+        Target::Reply(_) => 1,
+    };
+    let with_key = |number: usize| {
+        let mut candidate = candidate.clone();
+        if let (Target::Provider { key, .. }, 1..) = (&mut candidate.target, number) {
+            *key = number;
+            candidate.name = Name::from(format!("{}#{}", candidate.name, number + 1));
+        }
+        candidate
+    };
+    (0..keys).map(with_key).collect()
 }
 
 /// What is too large for all before it is asked of a candidate that takes more.
@@ -342,6 +362,7 @@ fn target(value: &Value<'_>, known: &Known<'_>) -> Option<(Name, Target)> {
     let target = Target::Provider {
         provider: provider.clone(),
         model: model.to_owned(),
+        key: 0,
         abilities: Abilities::of(described.dialect, model),
         allow_loss: Needs::NONE,
         system: None,

@@ -44,7 +44,13 @@ fn provider(mut table: Table<'_>) -> Provider {
     });
     let dialect = dialect.unwrap_or(Dialect::OpenAi);
     let base_url = table.get("base_url").and_then(|value| url(&value));
-    let api_key = table.get("api_key").and_then(|value| value.secret());
+    let api_keys = table.get("api_key").map(|value| {
+        if !value.is_array() {
+            return value.secret().into_iter().collect();
+        }
+        let keys = value.array().unwrap_or_default();
+        keys.iter().filter_map(Value::secret).collect()
+    });
     let api_key_header = table.get("api_key_header").and_then(|value| {
         let name = value.string()?;
         header_name(&value, &name);
@@ -65,7 +71,7 @@ fn provider(mut table: Table<'_>) -> Provider {
     Provider {
         dialect,
         base_url: base_url.unwrap_or_else(|| dialect.wire().base_url().to_owned()),
-        api_key,
+        api_keys: api_keys.unwrap_or_default(),
         api_key_header,
         headers: headers.unwrap_or_default(),
         query: query.unwrap_or_default(),

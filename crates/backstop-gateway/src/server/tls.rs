@@ -1,0 +1,52 @@
+//! TLS on the listener.
+
+use std::{fmt, path::Path, sync::Arc};
+
+use backstop_core::BoxError;
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        crypto::aws_lc_rs,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
+};
+
+use crate::config::Tls;
+
+/// What speaks TLS with callers.
+#[derive(Clone)]
+pub struct Acceptor(pub(super) TlsAcceptor);
+
+impl Acceptor {
+    /// By the certificate and the key that the config names.
+    ///
+    /// # Errors
+    ///
+    /// Where one of the files can't be read or holds no such thing, or the two don't fit.
+    pub fn new(tls: &Tls) -> Result<Self, BoxError> {
+        let certificates = CertificateDer::pem_file_iter(&tls.certificate)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| in_file(&tls.certificate, error))?;
+        let key =
+            PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| in_file(&tls.key, error))?;
+        let mut config =
+            ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()?
+                .with_no_client_auth()
+                .with_single_cert(certificates, key)?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+    }
+}
+
+/// What is wrong with a file; never what is in it.
+fn in_file(path: &Path, error: impl fmt::Display) -> BoxError {
+    format!("{}: {error}", path.display()).into()
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Acceptor")
+    }
+}
