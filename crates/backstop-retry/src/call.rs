@@ -13,8 +13,8 @@ use crate::{Backoff, CloneRequest, asked::Asked, policy::Policy, waits::Waits};
 /// Why a failure was not tried again although it would have been.
 const SENT_ONCE: &str = "failed, and the request could be sent only once";
 
-/// What one call carries from attempt to attempt.
-pub(crate) struct Call<S, Request, C, B, R> {
+/// What one call carries from attempt to attempt. `E` is the service's error.
+pub(crate) struct Call<S, Request, E, C, B, R> {
     number: u32,
     asked: Asked,
     // Whether results are another retry's to judge, further out.
@@ -23,27 +23,32 @@ pub(crate) struct Call<S, Request, C, B, R> {
     // For the next attempt; none where there can't be one.
     service: Option<S>,
     request: Option<Request>,
-    // None during the first attempt: a call that succeeds at once carries no more than it must.
-    further: Option<Further<B>>,
+    // None until a failure is to be tried again. It is large beside the rest, and moved about with
+    // it, so that it pays to put it elsewhere: the wait outweighs the allocation by far.
+    further: Option<Box<Further<B, E>>>,
 }
 
-/// What is known of a call from its first failure on.
-struct Further<B> {
+/// What is known of a call once it is tried again.
+struct Further<B, E> {
     waits: Waits<B>,
-    /// The wait before the present attempt.
+    /// The wait before the coming attempt, and then the present one.
     wait: Duration,
+    /// For the coming attempt. It goes back where it came from if that is never made.
+    withdrawal: Option<Withdrawal>,
     /// What the present attempt cost.
     spent: Option<Spent>,
+    /// What there is to return if the coming attempt can't be made. A response has been let go by
+    /// then, and what it held with it.
+    last: Option<Last<E>>,
 }
 
-/// The next attempt, as planned when the last one failed.
-pub(crate) struct Plan {
-    pub(crate) wait: Duration,
-    /// Goes back where it came from if the attempt is never made.
-    withdrawal: Option<Withdrawal>,
+/// An error, and the fault that a layer further in left behind it.
+struct Last<E> {
+    error: E,
+    left: Option<Fault>,
 }
 
-impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
+impl<S, Request, E, C, B, R> Call<S, Request, E, C, B, R> {
     /// A call within an attempt of another retry, which passes through.
     pub(crate) fn within(number: u32, asked: Asked, policy: Arc<Policy<C, B, R>>) -> Self {
         Self {
@@ -93,7 +98,7 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
     /// What went wrong with the present attempt, where that is this retry's to judge. A success
     /// settles what it cost.
     #[inline]
-    pub(crate) fn fault<Res, E>(&mut self, result: Result<&Res, &E>) -> Option<Fault>
+    pub(crate) fn fault<Res>(&mut self, result: Result<&Res, &E>) -> Option<Fault>
     where
         C: Classify<Res, E>,
     {
@@ -112,9 +117,9 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
         None
     }
 
-    /// The present attempt failed: it is recorded, and the next one planned, where there is to be
-    /// one.
-    pub(crate) fn failed(&mut self, fault: &Fault) -> Option<Plan>
+    /// The present attempt failed: it is recorded. Where there is to be another, that is paid for,
+    /// and this is how long to wait for it.
+    pub(crate) fn failed(&mut self, fault: &Fault) -> Option<Duration>
     where
         B: Backoff,
         R: CloneRequest<Request>,
@@ -141,17 +146,39 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
         if !is_allowed || !context::may_attempt() {
             return None;
         }
-        let further = self.further.get_or_insert_with(|| Further {
-            waits: Waits::new(&self.policy),
-            wait: Duration::ZERO,
-            spent: None,
-        });
+        let further = self
+            .further
+            .get_or_insert_with(|| Box::new(Further::new(&self.policy)));
         let wait = further.waits.next(fault, rules)?;
         if !rules.fits(wait, now) {
             return None;
         }
-        let withdrawal = rules.pay(fault.kind()).ok()?;
-        Some(Plan { wait, withdrawal })
+        further.withdrawal = rules.pay(fault.kind()).ok()?;
+        further.wait = wait;
+        Some(wait)
+    }
+
+    /// Keeps an error, to be returned if the coming attempt can't be made.
+    pub(crate) fn keep(&mut self, error: E) {
+        let left = context::fault();
+        if let Some(further) = &mut self.further {
+            further.last = Some(Last { error, left });
+        }
+    }
+
+    /// Whether there is an error to return.
+    pub(crate) fn has_error(&self) -> bool {
+        let further = self.further.as_ref();
+        further.is_some_and(|further| further.last.is_some())
+    }
+
+    /// The error that was kept.
+    pub(crate) fn take_error(&mut self) -> Option<E> {
+        let last = self.further.as_mut()?.last.take()?;
+        if let Some(fault) = last.left {
+            context::leave_fault(fault);
+        }
+        Some(last.error)
     }
 
     /// Whether the service would take another call just now.
@@ -166,11 +193,11 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
             .is_some_and(|service| matches!(service.poll_ready(cx), Poll::Ready(Ok(()))))
     }
 
-    /// The service for the next attempt, once it is ready.
-    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>>
+    /// The service for the coming attempt, once it is ready.
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), E>>
     where
-        S: Service<Request>,
-        C: Classify<S::Response, S::Error>,
+        S: Service<Request, Error = E>,
+        C: Classify<S::Response, E>,
     {
         let service = self.service.as_mut().expect("it was planned for");
         let ready = service.poll_ready(cx);
@@ -187,8 +214,8 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
         !self.policy.rules.fits(Duration::ZERO, Instant::now())
     }
 
-    /// Makes the attempt that was planned, on a service that is ready.
-    pub(crate) fn attempt(&mut self, plan: Plan) -> S::Future
+    /// Makes another attempt, on a service that is ready.
+    pub(crate) fn attempt(&mut self) -> S::Future
     where
         S: Service<Request>,
         R: CloneRequest<Request>,
@@ -200,12 +227,24 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
             self.request = policy.requests.clone_request(&request);
         }
         if let Some(further) = &mut self.further {
-            further.wait = plan.wait;
-            further.spent = plan.withdrawal.map(Withdrawal::spend);
+            further.spent = further.withdrawal.take().map(Withdrawal::spend);
+            further.last = None;
         }
         self.asked = Asked::since(context::mark());
         let _attempt = context::enter_attempt(self.number);
         let service = self.service.as_mut().expect("it was planned for");
         service.call(request)
+    }
+}
+
+impl<B: Backoff, E> Further<B, E> {
+    fn new<C, R>(policy: &Policy<C, B, R>) -> Self {
+        Self {
+            waits: Waits::new(policy),
+            wait: Duration::ZERO,
+            withdrawal: None,
+            spent: None,
+            last: None,
+        }
     }
 }

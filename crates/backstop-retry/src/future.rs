@@ -14,10 +14,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
-use crate::{
-    Backoff, CloneRequest,
-    call::{Call, Plan},
-};
+use crate::{Backoff, CloneRequest, call::Call};
 
 pin_project! {
     /// The future of [`Retry`](crate::Retry).
@@ -27,49 +24,22 @@ pin_project! {
         S: Service<Request>,
     {
         #[pin]
-        state: State<S::Future, S::Error>,
+        state: State<S::Future>,
         scope: Scope,
-        call: Call<S, Request, C, B, R>,
+        call: Call<S, Request, S::Error, C, B, R>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
     #[repr(u8)]
-    enum State<F, E> {
+    enum State<F> {
         /// An attempt has been made.
         Called { #[pin] response: F },
         /// An attempt failed, and its future has been dropped.
         Failed,
         /// The next attempt is made once the timer fires, if the service is ready then.
-        Waiting {
-            #[pin]
-            timer: Sleep,
-            plan: Option<Plan>,
-            // What there is to return if the service isn't ready. A response has been let go by
-            // now, and what it held with it.
-            last: Option<Last<E>>,
-        },
-    }
-}
-
-/// An error, and the fault that a layer further in left behind it.
-struct Last<E> {
-    error: E,
-    left: Option<Fault>,
-}
-
-impl<E> Last<E> {
-    fn new(error: E) -> Self {
-        let left = context::fault();
-        Self { error, left }
-    }
-
-    fn into_error(self) -> E {
-        if let Some(fault) = self.left {
-            context::leave_fault(fault);
-        }
-        self.error
+        Waiting { #[pin] timer: Sleep },
     }
 }
 
@@ -81,7 +51,7 @@ where
     pub(crate) const fn new(
         response: S::Future,
         scope: Scope,
-        call: Call<S, Request, C, B, R>,
+        call: Call<S, Request, S::Error, C, B, R>,
     ) -> Self {
         Self {
             state: State::Called { response },
@@ -125,7 +95,7 @@ where
     }
 }
 
-impl<F, Res, E> State<F, E>
+impl<F, Res, E> State<F>
 where
     F: Future<Output = Result<Res, E>>,
 {
@@ -133,7 +103,7 @@ where
     #[cold]
     fn fail<S, Request, C, B, R>(
         mut self: Pin<&mut Self>,
-        call: &mut Call<S, Request, C, B, R>,
+        call: &mut Call<S, Request, E, C, B, R>,
         result: Result<Res, E>,
         fault: &Fault,
         cx: &mut Context<'_>,
@@ -143,22 +113,20 @@ where
         B: Backoff,
         R: CloneRequest<Request>,
     {
-        let Some(plan) = call.failed(fault) else {
+        let Some(wait) = call.failed(fault) else {
             return Err(result);
         };
         // What the attempt held is given back first: its place in a limit, say.
         self.set(Self::Failed);
-        let last = match result {
+        match result {
             // There would be nothing to return once this is gone, so it is kept if the next
             // attempt would have to queue.
             Ok(_) if !call.is_ready(cx) => return Err(result),
-            Ok(_) => None,
-            Err(error) => Some(Last::new(error)),
-        };
+            Ok(response) => drop(response),
+            Err(error) => call.keep(error),
+        }
         context::clear_fault();
-        let timer = sleep(plan.wait);
-        let plan = Some(plan);
-        self.set(Self::Waiting { timer, plan, last });
+        self.set(Self::Waiting { timer: sleep(wait) });
         Ok(())
     }
 
@@ -166,7 +134,7 @@ where
     #[cold]
     fn poll_again<S, Request, C, B, R>(
         mut self: Pin<&mut Self>,
-        call: &mut Call<S, Request, C, B, R>,
+        call: &mut Call<S, Request, E, C, B, R>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), E>>
     where
@@ -174,21 +142,18 @@ where
         C: Classify<Res, E>,
         R: CloneRequest<Request>,
     {
-        let StateProj::Waiting { timer, plan, last } = self.as_mut().project() else {
+        let StateProj::Waiting { timer } = self.as_mut().project() else {
             panic!("polled after completion");
         };
         ready!(timer.poll(cx));
-        match (call.poll_ready(cx)?, last.is_some()) {
-            (Poll::Ready(()), true) if !call.is_late() => {}
-            (Poll::Ready(()), false) => {}
-            (Poll::Pending, false) => return Poll::Pending,
-            _ => {
-                let last = last.take().expect("it is there");
-                return Poll::Ready(Err(last.into_error()));
+        let ready = call.poll_ready(cx)?;
+        if ready.is_pending() || (call.has_error() && call.is_late()) {
+            if let Some(error) = call.take_error() {
+                return Poll::Ready(Err(error));
             }
+            ready!(ready);
         }
-        let plan = plan.take().expect("polled after completion");
-        let response = call.attempt(plan);
+        let response = call.attempt();
         self.set(Self::Called { response });
         Poll::Ready(Ok(()))
     }
