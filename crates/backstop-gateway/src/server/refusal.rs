@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use backstop_core::{Fault, FaultKind};
 use backstop_llm::{Error, dialect::Front};
+use backstop_served_by::edge;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use crate::callers::Over;
@@ -20,6 +21,9 @@ pub(super) fn refuse(front: &dyn Front, error: &Error) -> Response<Body> {
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
+    if let Some(trail) = error.trail() {
+        edge::write_trail(headers, trail);
+    }
     if let Some(wait) = error.retry_after() {
         retry_after(headers, wait);
     }
