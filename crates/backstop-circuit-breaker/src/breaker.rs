@@ -227,6 +227,11 @@ impl<L> CircuitBreaker<L> {
         machine.refusal(self.shared.tick(now()))
     }
 
+    /// Whether nobody else has the circuit: no layer, service, permit or handle.
+    pub(crate) fn is_last(&self) -> bool {
+        Arc::strong_count(&self.shared) == 1
+    }
+
     fn gate(&self, now: impl FnOnce() -> Instant) -> Result<(), Fault> {
         match self.refusal(now) {
             None => Ok(()),

@@ -28,6 +28,11 @@ impl LastCalls {
         }
     }
 
+    /// How many calls are kept at most.
+    pub(crate) fn size(&self) -> usize {
+        usize::from(self.size)
+    }
+
     pub(crate) const fn tally(&self) -> Tally {
         self.tally
     }

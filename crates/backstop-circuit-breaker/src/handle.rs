@@ -238,7 +238,7 @@ impl<L: Listener> CircuitBreaker<L> {
     }
 
     /// Does what someone said, unless the circuit is isolated.
-    fn order_at(&self, now: Instant, order: impl FnOnce(&Shared<L>, &mut Cold, u64)) {
+    pub(crate) fn order_at(&self, now: Instant, order: impl FnOnce(&Shared<L>, &mut Cold, u64)) {
         self.command_at(now, |shared, cold, now| {
             if cold.isolated == 0 {
                 order(shared, cold, now);
@@ -250,11 +250,7 @@ impl<L: Listener> CircuitBreaker<L> {
         self.command_at(Instant::now(), command);
     }
 
-    pub(crate) fn command_at(
-        &self,
-        now: Instant,
-        command: impl FnOnce(&Shared<L>, &mut Cold, u64),
-    ) {
+    fn command_at(&self, now: Instant, command: impl FnOnce(&Shared<L>, &mut Cold, u64)) {
         let shared = &*self.shared;
         command(shared, &mut shared.machine.cold(), shared.tick(now));
         shared.deliver();

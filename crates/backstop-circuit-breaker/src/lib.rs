@@ -17,8 +17,10 @@ mod listener;
 mod permit;
 mod policy;
 mod rate;
+mod registry;
 mod rules;
 mod service;
+mod snapshot;
 mod state;
 mod sync;
 mod tail;
@@ -38,7 +40,9 @@ pub use self::{
     permit::Permit,
     policy::Policy,
     rate::{InvalidPolicy, Rate, Window},
+    registry::Registry,
     service::CircuitBreakerService,
+    snapshot::{Snapshot, UnknownVersion},
     tail::TailGuard,
     transitions::Transitions,
     wait::{Jitter, OpenWait},

@@ -132,6 +132,16 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
+    /// A bucket of calls, failures and slow calls; of neither of the latter there are more than
+    /// there are calls.
+    pub(crate) fn of([calls, failures, slow]: [u32; 3]) -> Self {
+        Self {
+            calls,
+            failures: failures.min(calls),
+            slow: slow.min(calls),
+        }
+    }
+
     /// Adds calls to the bucket; one that overflows is halved, which keeps its rates.
     pub(crate) fn add(&mut self, calls: u64, failures: u64, slow: u64) {
         let mut sums = [
@@ -207,6 +217,43 @@ impl Past {
     pub(crate) fn clear(&mut self, now: u64, present: &Present, rules: &Rules) {
         self.roll(now, present, rules);
         self.change(present, |past| past.ring = Default::default());
+    }
+
+    /// All buckets at `now`, the newest first.
+    pub(crate) fn save(&mut self, now: u64, present: &Present, rules: &Rules) -> Vec<[u32; 3]> {
+        if rules.width == 0 {
+            return Vec::new();
+        }
+        self.roll(now, present, rules);
+        self.change(present, |_| {});
+        let [at, buckets] = [self.at, rules.buckets].map(usize::from);
+        (0..buckets)
+            .map(|age| self.ring[(at + buckets - age) % buckets])
+            .map(|bucket| [bucket.calls, bucket.failures, bucket.slow])
+            .collect()
+    }
+
+    /// Adds buckets, each by its age in buckets.
+    pub(crate) fn load(
+        &mut self,
+        saved: impl Iterator<Item = (u64, Bucket)>,
+        present: &Present,
+        rules: &Rules,
+    ) {
+        let [at, buckets] = [self.at, rules.buckets].map(usize::from);
+        self.change(present, |past| {
+            for (age, saved) in saved.take(crate::Window::BUCKETS) {
+                match usize::try_from(age) {
+                    Ok(age) if age < buckets => {
+                        let bucket = &mut past.ring[(at + buckets - age) % buckets];
+                        let [calls, failures, slow] =
+                            [saved.calls, saved.failures, saved.slow].map(u64::from);
+                        bucket.add(calls, failures, slow);
+                    }
+                    _ => {}
+                }
+            }
+        });
     }
 
     /// Takes the present bucket away from the other threads, adds it to the ring, changes that,
