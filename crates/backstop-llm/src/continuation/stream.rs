@@ -162,11 +162,11 @@ where
             .served
             .get_or_insert_with(|| ServedBy::new(name.clone()));
         served.continued_by.push(name);
-        if let Some(by) = by {
-            served.degraded |= by.degraded;
-            for attempt in by.trail.attempts() {
-                served.trail.push(attempt.clone());
-            }
+        served.degraded |= by.as_ref().is_some_and(|by| by.degraded);
+        // The stamp has the whole trail; without one it is what was seen from here.
+        let trail = by.as_ref().map_or(trail, |by| &by.trail);
+        for attempt in trail.attempts() {
+            served.trail.push(attempt.clone());
         }
         self.ready.push_back(Chunk {
             served: Some(served.clone()),

@@ -19,6 +19,7 @@ pub struct ProviderBuilder {
     key_header: Option<String>,
     headers: Vec<(String, Secret)>,
     query: Vec<(String, Secret)>,
+    proxy: Option<Secret>,
     connect_timeout: Duration,
     pool_idle_timeout: Duration,
     max_answer: usize,
@@ -36,6 +37,7 @@ impl ProviderBuilder {
             key_header: None,
             headers: Vec::new(),
             query: Vec::new(),
+            proxy: None,
             connect_timeout: Duration::from_secs(5),
             pool_idle_timeout: Duration::from_secs(90),
             max_answer: 64 * 1024 * 1024,
@@ -83,6 +85,13 @@ impl ProviderBuilder {
         self
     }
 
+    /// Goes through this proxy, whose address may hold a name and a password. By default there is
+    /// none: what the environment says of proxies is not heeded.
+    pub fn proxy(mut self, url: impl Into<Secret>) -> Self {
+        self.proxy = Some(url.into());
+        self
+    }
+
     /// How long connecting may take, TLS included; by default 5 s, as in the official SDKs.
     ///
     /// There is no other limit of time here: those are a timeout layer's.
@@ -120,7 +129,7 @@ impl ProviderBuilder {
     ///
     /// # Errors
     ///
-    /// The base URL is none, a header or the key can't be a header, or no TLS can be had.
+    /// The base URL or the proxy's is none, a header or the key can't be a header, or no TLS can be had.
     pub fn build(self) -> Result<Provider, InvalidProvider> {
         let wire = self.dialect.wire();
         let base_url = self.base_url.unwrap_or_else(|| wire.base_url().to_owned());
@@ -166,7 +175,16 @@ impl ProviderBuilder {
             .connect_timeout(self.connect_timeout)
             .pool_idle_timeout(self.pool_idle_timeout)
             .tcp_nodelay(true)
-            .no_proxy()
+            .no_proxy();
+        let client = match &self.proxy {
+            Some(url) => client.proxy(
+                // What is wrong with it is not said: it may hold a password.
+                reqwest::Proxy::all(url.expose())
+                    .map_err(|_| InvalidProvider::new("proxy", "not a proxy's address"))?,
+            ),
+            None => client,
+        };
+        let client = client
             .build()
             .map_err(|error| InvalidProvider::new("TLS", error))?;
         Ok(Provider {

@@ -1,22 +1,21 @@
 //! One model of a provider, as a tower service.
 
 use std::{
-    fmt,
-    future::{Future, poll_fn},
+    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use backstop_core::{Fault, FaultKind, Name, RetryHint};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{
     Inner, Provider,
+    body::{is_page, is_stream, not_sent, peek, read_body, request_id},
     commit::{Check, Commit, commit, is_empty_answer},
     upstream::Upstream,
 };
@@ -32,6 +31,9 @@ const MAX_ERROR: usize = 256 * 1024;
 /// It asks its own model, whatever model the request names. What the model can't do is refused
 /// without a call ([`Abilities`]), so that the next candidate is asked instead. A streamed call
 /// resolves at its [`Commit`] point.
+///
+/// A [`HeaderMap`] in the request's extensions is sent along, a `traceparent` say; it takes nothing
+/// from the provider's own headers.
 ///
 /// It sets no limit of time and tries nothing again: that is the layers' part. Dropping a call, or
 /// the stream it returned, cancels the request.
@@ -212,7 +214,8 @@ impl Config {
         let Inner { wire, client, .. } = &*self.provider.inner;
         let encoded = wire.encode(&request, &self.plan(&request)?)?;
         let mut headers = self.provider.inner.headers.clone();
-        for (name, value) in &encoded.headers {
+        let own = request.extensions().get::<HeaderMap>();
+        for (name, value) in encoded.headers.iter().chain(own.into_iter().flatten()) {
             headers.entry(name).or_insert(value.clone());
         }
         let response = client
@@ -351,107 +354,5 @@ impl Config {
     /// The model that answered, by the provider's account, or else the one that was asked.
     fn answered(&self, model: &str) -> Name {
         if model.is_empty() { &self.model } else { model }.into()
-    }
-}
-
-/// No answer came. Whatever went wrong before the first byte of one is a matter of connection.
-fn not_sent(error: reqwest::Error) -> Error {
-    let message = if error.is_builder() {
-        return Error::refused("can't be addressed").with_source(error.without_url());
-    } else if error.is_timeout() {
-        "connecting took too long"
-    } else if error.is_connect() {
-        "no connection"
-    } else {
-        "the connection broke before an answer came"
-    };
-    Error::new(FaultKind::Connect, message).with_source(error.without_url())
-}
-
-/// The next bytes of a body.
-async fn read(body: &mut reqwest::Body) -> Result<Option<Bytes>, Error> {
-    loop {
-        let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await;
-        match frame.transpose() {
-            Ok(None) => return Ok(None),
-            Ok(Some(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
-                }
-            }
-            Err(error) => {
-                let message = "the connection broke before the answer ended";
-                return Err(Error::malformed(message).with_source(error.without_url()));
-            }
-        }
-    }
-}
-
-/// Reads a body up to its first byte that is no white space, which some servers send to show that
-/// they are alive.
-async fn peek(mut body: reqwest::Body) -> Result<(Bytes, reqwest::Body), Error> {
-    while let Some(data) = read(&mut body).await? {
-        if !data.trim_ascii_start().is_empty() {
-            return Ok((data, body));
-        }
-    }
-    Err(Error::malformed("the answer is empty"))
-}
-
-/// Whether a body that begins like this is a stream of events. Its content type does not tell:
-/// servers have been seen to lie in it.
-fn is_stream(begun: &[u8]) -> bool {
-    !matches!(begun.trim_ascii_start().first(), Some(b'{' | b'[' | b'<'))
-}
-
-/// Reads a body up to a limit, whose beginning has been read; says whether that was all of it.
-async fn read_body(
-    begun: Bytes,
-    mut body: reqwest::Body,
-    limit: usize,
-) -> Result<(Bytes, bool), Error> {
-    let mut first = begun;
-    let mut all = BytesMut::new();
-    while let Some(data) = read(&mut body).await? {
-        if first.len() + all.len() + data.len() > limit {
-            return Ok((join(first, all), false));
-        }
-        // Most answers come in one piece, which is then not copied.
-        if first.is_empty() && all.is_empty() {
-            first = data;
-        } else {
-            if all.is_empty() {
-                all.extend_from_slice(&std::mem::take(&mut first));
-            }
-            all.extend_from_slice(&data);
-        }
-    }
-    Ok((join(first, all), true))
-}
-
-fn join(first: Bytes, all: BytesMut) -> Bytes {
-    if all.is_empty() { first } else { all.freeze() }
-}
-
-fn is_page(body: &[u8]) -> bool {
-    body.trim_ascii_start().starts_with(b"<")
-}
-
-/// The provider's id of the request, under any of its usual names.
-fn request_id(headers: &HeaderMap) -> Option<&str> {
-    [
-        "request-id",
-        "x-request-id",
-        "apim-request-id",
-        "x-generation-id",
-        "cf-ray",
-    ]
-    .iter()
-    .find_map(|name| headers.get(*name)?.to_str().ok())
-}
-
-impl fmt::Debug for Upstream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Upstream")
     }
 }

@@ -1,0 +1,106 @@
+//! Bodies, read as far as is needed.
+
+use std::{future::poll_fn, pin::Pin};
+
+use backstop_core::FaultKind;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::Body;
+
+use crate::Error;
+
+/// No answer came. Whatever went wrong before the first byte of one is a matter of connection.
+pub(super) fn not_sent(error: reqwest::Error) -> Error {
+    let message = if error.is_builder() {
+        return Error::refused("can't be addressed").with_source(error.without_url());
+    } else if error.is_timeout() {
+        "connecting took too long"
+    } else if error.is_connect() {
+        "no connection"
+    } else {
+        "the connection broke before an answer came"
+    };
+    Error::new(FaultKind::Connect, message).with_source(error.without_url())
+}
+
+/// The next bytes of a body.
+async fn read(body: &mut reqwest::Body) -> Result<Option<Bytes>, Error> {
+    loop {
+        let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await;
+        match frame.transpose() {
+            Ok(None) => return Ok(None),
+            Ok(Some(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+            Err(error) => {
+                let message = "the connection broke before the answer ended";
+                return Err(Error::malformed(message).with_source(error.without_url()));
+            }
+        }
+    }
+}
+
+/// Reads a body up to its first byte that is no white space, which some servers send to show that
+/// they are alive.
+pub(super) async fn peek(mut body: reqwest::Body) -> Result<(Bytes, reqwest::Body), Error> {
+    while let Some(data) = read(&mut body).await? {
+        if !data.trim_ascii_start().is_empty() {
+            return Ok((data, body));
+        }
+    }
+    Err(Error::malformed("the answer is empty"))
+}
+
+/// Whether a body that begins like this is a stream of events. Its content type does not tell:
+/// servers have been seen to lie in it.
+pub(super) fn is_stream(begun: &[u8]) -> bool {
+    !matches!(begun.trim_ascii_start().first(), Some(b'{' | b'[' | b'<'))
+}
+
+/// Reads a body up to a limit, whose beginning has been read; says whether that was all of it.
+pub(super) async fn read_body(
+    begun: Bytes,
+    mut body: reqwest::Body,
+    limit: usize,
+) -> Result<(Bytes, bool), Error> {
+    let mut first = begun;
+    let mut all = BytesMut::new();
+    while let Some(data) = read(&mut body).await? {
+        if first.len() + all.len() + data.len() > limit {
+            return Ok((join(first, all), false));
+        }
+        // Most answers come in one piece, which is then not copied.
+        if first.is_empty() && all.is_empty() {
+            first = data;
+        } else {
+            if all.is_empty() {
+                all.extend_from_slice(&std::mem::take(&mut first));
+            }
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok((join(first, all), true))
+}
+
+fn join(first: Bytes, all: BytesMut) -> Bytes {
+    if all.is_empty() { first } else { all.freeze() }
+}
+
+pub(super) fn is_page(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"<")
+}
+
+/// The provider's id of the request, under any of its usual names.
+pub(super) fn request_id(headers: &HeaderMap) -> Option<&str> {
+    [
+        "request-id",
+        "x-request-id",
+        "apim-request-id",
+        "x-generation-id",
+        "cf-ray",
+    ]
+    .iter()
+    .find_map(|name| headers.get(*name)?.to_str().ok())
+}

@@ -1,0 +1,257 @@
+//! What a provider's errors mean, and what a caller is told of them.
+
+use std::time::Duration;
+
+use backstop_core::{Attempt, Exhausted, Fault, FaultKind, Open, Trail};
+use backstop_llm::{Dialect, Error};
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+
+fn read(dialect: Dialect, status: u16, body: &str) -> Error {
+    let status = StatusCode::from_u16(status).expect("a status");
+    dialect
+        .wire()
+        .error(status, &HeaderMap::new(), body.as_bytes())
+}
+
+#[test]
+fn openai_compatible_errors_mean_what_they_say() {
+    use FaultKind::{
+        Denied, Filtered, Invalid, Malformed, Missing, Overloaded, QuotaExhausted, RateLimited,
+        TimedOut, TooLarge, Unavailable,
+    };
+    for (kind, status, body) in [
+        (
+            Invalid,
+            400,
+            r#"{"error":{"message":"bad","type":"invalid_request_error"}}"#,
+        ),
+        (
+            TooLarge,
+            400,
+            r#"{"error":{"message":"x","code":"context_length_exceeded"}}"#,
+        ),
+        (
+            TooLarge,
+            400,
+            r#"{"object":"error","message":"This model's maximum context length is 512 tokens. However","type":"BadRequestError","code":400}"#,
+        ),
+        (
+            TooLarge,
+            400,
+            r#"{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error"}}"#,
+        ),
+        (
+            TooLarge,
+            400,
+            r#"{"error":{"message":"prompt too long; exceeded max context length by 9 tokens"}}"#,
+        ),
+        (
+            TooLarge,
+            413,
+            "Failed to buffer the request body: length limit exceeded",
+        ),
+        (
+            Filtered,
+            400,
+            r#"{"error":{"code":"content_filter","param":"prompt","innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#,
+        ),
+        (Denied, 401, r#"{"error":"Unauthorized"}"#),
+        (
+            Denied,
+            400,
+            r#"{"code":"invalid-argument","error":"Incorrect API key provided"}"#,
+        ),
+        (Denied, 403, "<html>"),
+        (
+            QuotaExhausted,
+            402,
+            r#"{"error":{"message":"Insufficient Balance"}}"#,
+        ),
+        (
+            QuotaExhausted,
+            429,
+            r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}"#,
+        ),
+        (Missing, 404, r#"{"detail":"Not Found"}"#),
+        (
+            Missing,
+            400,
+            r#"{"error":{"message":"x is not a valid model ID","code":400}}"#,
+        ),
+        (
+            Missing,
+            400,
+            r#"{"error":{"message":"gone","code":"model_not_found"}}"#,
+        ),
+        (TimedOut, 408, "upstream request timeout"),
+        (Unavailable, 409, "{}"),
+        (
+            RateLimited,
+            429,
+            r#"{"message":"slow","type":"too_many_requests_error","code":"request_quota_exceeded"}"#,
+        ),
+        (Unavailable, 500, ""),
+        (
+            Overloaded,
+            503,
+            r#"{"error":{"message":"The model is overloaded. Try later."}}"#,
+        ),
+        (
+            Unavailable,
+            503,
+            r#"{"error":{"message":"Loading model","code":503}}"#,
+        ),
+        (Overloaded, 529, "[]"),
+        (
+            Malformed,
+            400,
+            r#"{"error":{"message":"Failed to call a function","code":"tool_use_failed"}}"#,
+        ),
+        (
+            Invalid,
+            422,
+            r#"{"detail":[{"loc":["body"],"msg":"field required"}]}"#,
+        ),
+        (Invalid, 501, r#"{"error":{"type":"not_supported_error"}}"#),
+    ] {
+        let error = read(Dialect::OpenAi, status, body);
+        assert_eq!(error.fault().kind(), kind, "{status} {body}");
+        assert_eq!(error.fault().status(), Some(status));
+    }
+}
+
+#[test]
+fn anthropic_errors_mean_what_they_say() {
+    use FaultKind::{
+        Denied, Invalid, Missing, Overloaded, QuotaExhausted, RateLimited, TooLarge, Unavailable,
+    };
+    for (kind, status, name, message) in [
+        (
+            Invalid,
+            400,
+            "invalid_request_error",
+            "max_tokens: required",
+        ),
+        (
+            TooLarge,
+            400,
+            "invalid_request_error",
+            "prompt is too long: 200021 tokens > 200000 maximum",
+        ),
+        (
+            QuotaExhausted,
+            400,
+            "invalid_request_error",
+            "Your credit balance is too low to access the API.",
+        ),
+        (Denied, 401, "authentication_error", "invalid x-api-key"),
+        (QuotaExhausted, 402, "billing_error", "pay"),
+        (Denied, 403, "permission_error", "no"),
+        (Missing, 404, "not_found_error", "model: claude-9"),
+        (TooLarge, 413, "request_too_large", "too large"),
+        (RateLimited, 429, "rate_limit_error", "slow down"),
+        (Unavailable, 500, "api_error", "Internal server error"),
+        (Unavailable, 504, "timeout_error", "timeout"),
+        (Overloaded, 529, "overloaded_error", "Overloaded"),
+    ] {
+        let body = format!(
+            r#"{{"type":"error","error":{{"type":"{name}","message":"{message}"}},"request_id":"r"}}"#
+        );
+        let error = read(Dialect::Anthropic, status, &body);
+        assert_eq!(error.fault().kind(), kind, "{status} {name} {message}");
+        assert_eq!(error.message(), message);
+        assert_eq!(error.request_id(), Some("r"));
+    }
+}
+
+#[test]
+fn a_request_that_can_never_pass_is_not_to_be_tried_again() {
+    let body = r#"{"error":{"message":"Request too large for gpt on tokens per min (TPM)","code":"rate_limit_exceeded"}}"#;
+    assert_eq!(
+        read(Dialect::OpenAi, 429, body).fault().should_retry(),
+        Some(false)
+    );
+}
+
+#[test]
+fn a_caller_is_never_told_of_our_key() {
+    for dialect in Dialect::ALL {
+        let error = read(
+            dialect,
+            401,
+            r#"{"error":{"message":"Incorrect API key provided: sk-abcdefghijkl","type":"x"}}"#,
+        );
+        let body = dialect.front().error(&error);
+        let told = String::from_utf8_lossy(&body);
+        assert_eq!(error.caller_status(), 503);
+        assert!(!told.contains("API key") && !told.contains("sk-"), "{told}");
+        assert!(!error.may_pass(), "another try is of no use");
+    }
+}
+
+#[test]
+fn statuses_for_callers_are_those_of_the_table() {
+    use FaultKind::{
+        Connect, Denied, Filtered, Interrupted, Invalid, Malformed, Missing, Overloaded,
+        QuotaExhausted, RateLimited, Refused, TimedOut, TooLarge, Unavailable,
+    };
+    for (kind, status) in [
+        (Connect, 502),
+        (Unavailable, 502),
+        (Overloaded, 503),
+        (TimedOut, 504),
+        (RateLimited, 429),
+        (QuotaExhausted, 503),
+        (Denied, 503),
+        (Missing, 502),
+        (TooLarge, 400),
+        (Filtered, 400),
+        (Invalid, 400),
+        (Malformed, 502),
+        (Refused, 503),
+        (Interrupted, 502),
+    ] {
+        assert_eq!(Error::new(kind, "x").caller_status(), status, "{kind}");
+    }
+    let own = Fault::new(Invalid).with_status(422);
+    assert_eq!(
+        Error::new(own, "x").caller_status(),
+        422,
+        "the provider's own"
+    );
+}
+
+#[test]
+fn an_exhausted_chain_tells_every_attempt_and_keeps_the_last_error() {
+    let mut trail = Trail::new();
+    let overloaded = Fault::new(FaultKind::Overloaded).with_status(529);
+    trail.push(
+        Attempt::new(1, overloaded)
+            .on("a".into())
+            .took(Duration::from_millis(212)),
+    );
+    let open = Open::new("b".into(), "circuit open", Some(Duration::from_secs(41)));
+    trail.push(Attempt::passed_over(open.fault()).on("b".into()));
+    let error = Error::from(Exhausted::new(
+        trail,
+        open.fault(),
+        Error::from(open).into(),
+    ));
+    assert_eq!(error.trail().map(|trail| trail.attempts().len()), Some(2));
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(41)));
+    assert_eq!(error.root().fault().reason(), Some("circuit open"));
+    let source = std::error::Error::source(&error).expect("the chain's own error");
+    assert!(source.source().is_some_and(|last| last.is::<Error>()));
+    for dialect in [Dialect::OpenAi, Dialect::Anthropic] {
+        let body: Value = serde_json::from_slice(&dialect.front().error(&error)).expect("JSON");
+        let message = body["error"]["message"].as_str().expect("a message");
+        assert!(
+            message.contains("a 529") && message.contains("b circuit open"),
+            "{message}"
+        );
+        let told = body["error"].get("attempts").unwrap_or(&body["attempts"]);
+        assert_eq!(told[0]["fault"], "overloaded");
+        assert_eq!(told[0]["ms"], 212);
+    }
+}
