@@ -114,38 +114,40 @@ where
             None => self.gate.admits_now(),
             Some(fault) => Err(fault),
         };
+        let mut call = Call {
+            backup: self.backup.clone(),
+            request: None,
+            map: self.map.clone(),
+            policy: self.policy.clone(),
+            names: self.names.clone(),
+            asked: Asked::now(),
+        };
         let mut scope = Scope::open();
-        let (state, request, asked) = {
+        let state = {
             let _trail = scope.enter();
             let _bound = self.policy.enter_bound();
             match admitted {
                 Ok(now) => {
+                    call.request = Some(request.clone());
+                    if let Some(now) = now {
+                        call.asked = Asked::at(now);
+                    }
                     let mark = context::mark();
-                    let mut asked = now.map_or_else(Asked::now, Asked::at);
-                    let spare = request.clone();
-                    let _now = now.map(context::enter_now);
-                    let _alternatives = context::enter_alternatives(true);
-                    let response = self.primary.call(request);
-                    asked.own(mark, || self.names.primary());
-                    (State::Primary { response }, spare, asked)
+                    let response = {
+                        let _now = now.map(context::enter_now);
+                        let _alternatives = context::enter_alternatives(true);
+                        self.primary.call(request)
+                    };
+                    call.asked.own(mark, || call.names.primary());
+                    State::Primary { response }
                 }
                 Err(fault) => {
+                    call.request = Some(request);
                     passed_over(self.names.primary(), fault);
-                    (State::Waiting, request, Asked::now())
+                    State::Waiting
                 }
             }
         };
-        ResponseFuture {
-            state,
-            call: Call {
-                backup: self.backup.clone(),
-                request: Some(request),
-                map: self.map.clone(),
-                policy: self.policy.clone(),
-                names: self.names.clone(),
-                asked,
-            },
-            scope,
-        }
+        ResponseFuture { state, call, scope }
     }
 }

@@ -59,10 +59,12 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S, Request, C, B, R>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         let rules = &self.policy.rules;
         if context::attempt() > 0 || rules.attempts.get() == 1 {
@@ -73,12 +75,15 @@ where
         }
         let copy = self.policy.requests.clone_request(&request);
         let mut scope = Scope::open();
-        let (mark, response) = {
+        // A future is set down where it stays as soon as it is made: a move of it costs more than
+        // all else here.
+        let asked;
+        let response = {
             let _trail = scope.enter();
             let _attempt = context::enter_attempt(1);
-            (context::mark(), self.inner.call(request))
+            asked = Asked::since(context::mark());
+            self.inner.call(request)
         };
-        let asked = Asked::since(mark);
         // The service that was made ready is the one that was called; its clone is for later.
         let spare = copy.is_some().then(|| self.inner.clone());
         let policy = self.policy.clone();
@@ -99,12 +104,13 @@ impl<S, C, B, R> Retry<S, C, B, R> {
         if let (0, Some(budget)) = (outer, &self.policy.rules.budget) {
             deposit(budget);
         }
-        let (mark, response) = {
+        let asked;
+        let response = {
             let _trail = scope.enter();
             let _attempt = context::enter_attempt(outer.max(1));
-            (context::mark(), self.inner.call(request))
+            asked = Asked::since(context::mark());
+            self.inner.call(request)
         };
-        let asked = Asked::since(mark);
         let policy = self.policy.clone();
         let call = match outer {
             0 => Call::first(asked, policy, None, None),
