@@ -3,22 +3,24 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    future::pending,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use backstop_core::{BoxError, Budget};
-use tokio::{net::TcpListener, sync::Notify, time};
+use tokio::{net::TcpListener, sync::Notify, task::JoinHandle, time};
 use tracing::{info, warn};
 
 use crate::{
     account::InFlight,
     alerts::{self, Alerts},
     callers::Callers,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, Telemetry},
     history::History,
     metrics::Metrics,
+    operator,
     server::{self, Acceptor},
     stack::{self, Circuits, ModelStack, Providers},
     stats::Stats,
@@ -110,6 +112,18 @@ impl Gateway {
         stopped
     }
 
+    /// Serves the operator's part on a listener of its own, to whoever reaches it, for as long as
+    /// what this returns lives.
+    #[must_use = "serving ends when this is dropped"]
+    pub fn serve_admin(&self, listener: TcpListener) -> AdminServer {
+        let gateway = self.clone();
+        AdminServer(tokio::spawn(async move {
+            let app = operator::open_router().with_state(gateway.clone());
+            let limits = gateway.running().config.limits.clone();
+            server::serve(listener, None, app, &limits, pending(), || {}).await;
+        }))
+    }
+
     /// What is running now.
     pub(crate) fn running(&self) -> Arc<Running> {
         self.shared.running.load_full()
@@ -164,6 +178,12 @@ impl Gateway {
         refusal.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Where the config wants spans to be sent.
+    #[must_use]
+    pub fn telemetry(&self) -> Option<Telemetry> {
+        self.running().config.telemetry.clone()
+    }
+
     /// The metrics, in Prometheus' text format.
     #[must_use]
     pub fn metrics(&self) -> String {
@@ -211,6 +231,16 @@ impl Running {
     /// The model that a caller's `name` means, and the name that the config has for it.
     pub(crate) fn model(&self, name: &str) -> Option<&ModelStack> {
         self.models.get(name).or_else(|| self.models.get("*"))
+    }
+}
+
+/// Serves the operator's part until it is dropped.
+#[derive(Debug)]
+pub struct AdminServer(JoinHandle<()>);
+
+impl Drop for AdminServer {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

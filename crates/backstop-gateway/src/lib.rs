@@ -10,10 +10,12 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod drill;
+pub mod log;
 pub mod probe;
 pub mod reload;
 pub mod review;
 pub mod server;
+pub mod state;
 pub mod text;
 
 mod account;
@@ -29,4 +31,4 @@ mod stack;
 mod stats;
 mod trace;
 
-pub use self::gateway::Gateway;
+pub use self::gateway::{AdminServer, Gateway};

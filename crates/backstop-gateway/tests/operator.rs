@@ -293,3 +293,34 @@ async fn another_key_takes_over_from_one_that_is_refused_or_held_off() {
     gateway.gateway.reload(config).expect("is right");
     assert_eq!(gateway.answer().await.served_by(), PRIMARY);
 }
+
+#[tokio::test]
+async fn an_open_circuit_is_open_after_a_restart() {
+    let directory = tempfile::tempdir().expect("can be made");
+    let path = directory.path().join("state.json");
+    let setup = Setup::new().await;
+    let rules = "breaker = { failures = 1, open_for = \"60s\" }";
+    let toml = common::toml(&setup.primary, &setup.backup, rules, "");
+    let toml = format!("state_file = \"{}\"\n{toml}", path.display());
+    setup.fault(Fault::unavailable());
+    for _ in 0..2 {
+        let gateway = common::Running::start(&toml).await;
+        let keeping = backstop_gateway::state::keep(&gateway.gateway).expect("a file is named");
+        assert_eq!(gateway.answer().await.served_by(), BACKUP);
+        drop(keeping);
+    }
+    assert_eq!(setup.primary.count(), 1, "the second one knew");
+}
+
+#[tokio::test]
+async fn other_rules_do_not_make_a_circuit_forget() {
+    let setup = Setup::with("breaker = { failures = 1, open_for = \"60s\" }").await;
+    setup.fault(Fault::unavailable());
+    setup.gateway.answer().await;
+    let rules = "breaker = { failures = 4, open_for = \"30s\" }";
+    let toml = common::toml(&setup.primary, &setup.backup, rules, "");
+    let config = Config::parse("test.toml", &toml, &|_| Some("sk-secret-key".to_owned()));
+    setup.gateway.gateway.reload(config).expect("is right");
+    assert_eq!(setup.gateway.answer().await.served_by(), BACKUP);
+    assert_eq!(setup.primary.count(), 1);
+}

@@ -1,14 +1,15 @@
 //! `backstop`, with a config or without.
 
-use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use backstop_core::BoxError;
 use clap::Args;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
 
-use crate::{config::Config, demo::Demo, gateway::Gateway, reload, server, server::Stopped, text};
+use crate::{
+    config::Config, demo::Demo, gateway::Gateway, log, reload, server, server::Stopped, state, text,
+};
 
 #[derive(Args, Debug)]
 pub(super) struct Serve {
@@ -25,13 +26,14 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self) -> Result<ExitCode, BoxError> {
-        log(self.json);
         match &self.config {
             Some(path) => {
                 let config = Config::load(path)?;
+                log::start(self.json, config.telemetry.as_ref());
                 self.serve(config, None).await
             }
             None => {
+                log::start(self.json, None);
                 let demo = Demo::start().await?;
                 let config = demo.config()?;
                 self.serve(config, Some(demo)).await
@@ -45,6 +47,7 @@ impl Serve {
         }
         let stop = server::signal()?;
         let gateway = Gateway::new(config.clone())?;
+        let keeping = state::keep(&gateway);
         let listener = TcpListener::bind(config.listen)
             .await
             .map_err(|error| format!("can't listen on {}: {error}", config.listen))?;
@@ -59,27 +62,16 @@ impl Serve {
         if config.keys.is_empty() {
             info!("nobody needs a key: only this machine can call");
         }
+        let admin = match config.admin.listen {
+            Some(address) => Some(gateway.serve_admin(TcpListener::bind(address).await?)),
+            None => None,
+        };
         let _watching = reload::watch(gateway.clone());
         let stopped = gateway.serve(listener, stop).await;
+        drop((admin, keeping));
         if stopped == Stopped::Cut {
             warn!("something was still running when the time to finish was over");
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Logs to standard error, by the filter in `RUST_LOG`.
-fn log(json: bool) {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,backstop::trace=off"));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    // Where a test has set up logging already, that stays.
-    let _ = if json {
-        lines.json().try_init()
-    } else {
-        lines.try_init()
-    };
 }

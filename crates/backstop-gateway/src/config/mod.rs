@@ -36,6 +36,8 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where circuits' state is kept over a restart, if it is.
+    pub state_file: Option<PathBuf>,
     /// What the gateway takes on.
     pub limits: Limits,
     /// Who can be asked, by the names that candidates use.
@@ -51,6 +53,8 @@ pub struct Config {
     pub alerts: Alerts,
     /// What callers are spoken to with, where not in the clear.
     pub tls: Option<Tls>,
+    /// Where spans are sent, if they are.
+    pub telemetry: Option<Telemetry>,
 }
 
 impl Config {
@@ -164,6 +168,18 @@ pub struct Admin {
     pub sha256: Option<Hash>,
     /// Where it is open to whoever reaches it.
     pub listen: Option<SocketAddr>,
+}
+
+/// Where spans are sent, by OTLP over HTTP.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Telemetry {
+    /// The address that takes traces: `http://127.0.0.1:4318/v1/traces`.
+    pub traces: String,
+    /// Headers that it wants, a key perhaps.
+    pub headers: Vec<(String, Secret)>,
+    /// What this service is called there.
+    pub service: String,
 }
 
 /// A certificate, and the key that proves it, as PEM files.

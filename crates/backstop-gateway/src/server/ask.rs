@@ -86,6 +86,10 @@ async fn answered(
         admitted,
         place,
     );
+    if let Some(parent) = traceparent(&head.headers).and_then(|it| it.parse::<trace::Parent>().ok())
+    {
+        request.extensions_mut().insert(parent);
+    }
     let before = received.elapsed();
     let call = async {
         if wishes.is_empty() && !model.picks() {

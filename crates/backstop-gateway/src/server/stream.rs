@@ -41,6 +41,8 @@ pub(super) struct StreamBody {
     /// Resolves when the gateway can't wait any longer for the end.
     stopping: Pin<Box<OwnedNotified>>,
     out: Vec<u8>,
+    /// Whether something has been written: the first content is not held back for more.
+    begun: bool,
 }
 
 impl StreamBody {
@@ -59,6 +61,7 @@ impl StreamBody {
             silence: Box::pin(sleep(KEEP_ALIVE)),
             stopping: Box::pin(stopping.notified_owned()),
             out: Vec::new(),
+            begun: false,
         }
     }
 
@@ -113,7 +116,14 @@ impl http_body::Body for StreamBody {
         // An attempt that goes on with the answer belongs to the call.
         let span = this.account.call_mut().span.clone();
         let _entered = span.enter();
+        let before = this.out.len();
         let filled = this.poll_fill(cx);
+        if filled.is_pending() && this.begun && this.out.len() > before {
+            // The provider's connection is read by a task of its own, which hands over a piece at
+            // a time. It gets a turn before this is written, so that what has come is one write.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if this.out.is_empty() {
             if filled.is_ready() {
                 return Poll::Ready(None);
@@ -126,6 +136,7 @@ impl http_body::Body for StreamBody {
             ready!(this.silence.as_mut().poll(cx));
             this.out.extend_from_slice(b": keep-alive\n\n");
         }
+        this.begun = true;
         this.silence.as_mut().reset(Instant::now() + KEEP_ALIVE);
         let bytes = Bytes::from(std::mem::take(&mut this.out));
         Poll::Ready(Some(Ok(Frame::data(bytes))))

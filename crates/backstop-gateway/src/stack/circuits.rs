@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use backstop_circuit_breaker::{
-    CircuitBreaker, InvalidPolicy, OpenWait, Policy, Rate, State, Window,
+    CircuitBreaker, InvalidPolicy, OpenWait, Policy, Rate, Snapshot, State, Window,
 };
 use backstop_core::{Gate, Name};
 use backstop_llm::Secret;
 use serde::Serialize;
 use tokio::time::Instant;
+use tracing::warn;
 
 use crate::{
     config::{Breaker, Config, Model, Target},
@@ -74,13 +75,17 @@ impl Circuits {
                 };
                 let described = config.providers.get(provider);
                 let secret = described.and_then(|it| it.api_keys.get(*number)).cloned();
-                let same = before
+                let old = before
                     .and_then(|before| before.known.get(&key))
-                    .filter(|it| it.rules == model.breaker && it.secret == secret);
-                let circuit = match same {
-                    Some(circuit) => circuit.clone(),
-                    None => Circuit::new(name, secret, model, history)?,
+                    .filter(|old| old.secret == secret);
+                let circuit = match old {
+                    Some(old) if old.rules == model.breaker => old.clone(),
+                    _ => Circuit::new(name, secret, model, history)?,
                 };
+                if let Some(old) = old.filter(|old| old.rules != model.breaker) {
+                    // Under other rules, it knows what it knew. A snapshot just made can be read.
+                    let _ = circuit.breaker.restore(&old.breaker.snapshot());
+                }
                 known.insert(key, circuit);
             }
         }
@@ -97,6 +102,24 @@ impl Circuits {
         self.known
             .values()
             .map(|circuit| (circuit.breaker.name(), circuit.breaker.state()))
+    }
+
+    /// What each circuit knows, by name.
+    pub(crate) fn snapshots(&self) -> BTreeMap<&str, Snapshot> {
+        let all = self.known.values().map(|circuit| &circuit.breaker);
+        all.map(|it| (&**it.name(), it.snapshot())).collect()
+    }
+
+    /// Takes over what circuits of these names knew.
+    pub(crate) fn restore(&self, snapshots: &BTreeMap<String, Snapshot>) {
+        for Circuit { breaker, .. } in self.known.values() {
+            let Some(snapshot) = snapshots.get(&**breaker.name()) else {
+                continue;
+            };
+            if let Err(error) = breaker.restore(snapshot) {
+                warn!("{}: {error}", breaker.name());
+            }
+        }
     }
 
     /// Does this to the circuit of that name; false where there is none.

@@ -9,9 +9,12 @@ use backstop_llm::{
     ChatBody, ChatRequest, ChatResponse, ChatStream, Chunk, Error, Event, FinishReason, Model,
 };
 use futures_core::Stream;
+use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 use tower::Service;
 use tracing::{Instrument, Span, field::Empty, info_span};
+
+use super::Parent;
 
 /// A provider's model, each call of which has a span to the end of its answer.
 #[derive(Clone, Debug)]
@@ -73,8 +76,9 @@ impl Service<ChatRequest> for Traced {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: ChatRequest) -> Self::Future {
+    fn call(&mut self, mut request: ChatRequest) -> Self::Future {
         let span = self.span(&request);
+        pass_on(&mut request, &span);
         let call = self.inner.call(request);
         if span.is_disabled() {
             return call;
@@ -108,6 +112,20 @@ impl Service<ChatRequest> for Traced {
             }))
         };
         Box::pin(watched.instrument(span))
+    }
+}
+
+/// Sends the trace's place along: the attempt's, where spans are sent anywhere, else the caller's.
+fn pass_on(request: &mut ChatRequest, span: &Span) {
+    let own = (!span.is_disabled())
+        .then(|| super::otlp::place(span))
+        .flatten();
+    let place = own.or_else(|| request.extensions().get::<Parent>().copied());
+    let Some(place) = place else { return };
+    if let Ok(value) = HeaderValue::try_from(place.to_string()) {
+        let mut headers = HeaderMap::new();
+        headers.insert("traceparent", value);
+        request.extensions_mut().insert(headers);
     }
 }
 

@@ -4,11 +4,16 @@
 //! They have a target of their own, so that they cost nothing where nobody wants them.
 
 mod attempt;
+pub(crate) mod otlp;
+mod parent;
 
 use backstop_llm::{ChatRequest, Dialect, Usage};
 use tracing::{Span, field::Empty, info_span};
 
-pub(crate) use self::attempt::Traced;
+pub(crate) use self::{attempt::Traced, parent::Parent};
+
+/// The target of all spans.
+const TARGET: &str = "backstop::trace";
 
 /// The span of one call: from a caller's point of view, the gateway is the server.
 pub(crate) fn call(

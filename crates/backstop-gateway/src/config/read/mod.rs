@@ -9,7 +9,7 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use self::{models::Known, policies::Policies};
 use super::{
-    Alerts, Config, DEFAULT_LISTEN, Limits, Tls,
+    Alerts, Config, DEFAULT_LISTEN, Limits, Telemetry, Tls,
     reader::{Table, Value},
 };
 
@@ -18,6 +18,7 @@ pub(super) fn config(root: &mut Table<'_>) -> Option<Config> {
     let listen = root
         .get("listen")
         .and_then(|value| Some((address(&value)?, value)));
+    let state_file = root.get("state_file").and_then(|value| value.string());
     let limits = root.table("limits").map(limits).unwrap_or_default();
     let providers = root
         .table("providers")
@@ -32,6 +33,7 @@ pub(super) fn config(root: &mut Table<'_>) -> Option<Config> {
     let admin = root.table("admin").map(keys::admin).unwrap_or_default();
     let alerts = root.table("alerts").map(alerts).unwrap_or_default();
     let tls = root.table("tls").and_then(tls);
+    let telemetry = root.table("telemetry").and_then(telemetry);
     let prices = root.table("prices").map(models::prices).unwrap_or_default();
     let models = root.require("models", "add a table [models.NAME] with its candidates");
     let models = models.and_then(|models| {
@@ -56,6 +58,7 @@ pub(super) fn config(root: &mut Table<'_>) -> Option<Config> {
     }
     Some(Config {
         file: None,
+        state_file: state_file.map(PathBuf::from),
         listen: listen.map_or(DEFAULT_LISTEN, |(listen, _)| listen),
         limits,
         providers,
@@ -64,6 +67,7 @@ pub(super) fn config(root: &mut Table<'_>) -> Option<Config> {
         admin,
         alerts,
         tls,
+        telemetry,
     })
 }
 
@@ -77,6 +81,28 @@ fn address(value: &Value<'_>) -> Option<SocketAddr> {
         );
     }
     address
+}
+
+fn telemetry(mut table: Table<'_>) -> Option<Telemetry> {
+    let instead = "add otlp = \"http://127.0.0.1:4318\"";
+    let otlp = table
+        .require("otlp", instead)
+        .and_then(|value| providers::url(&value));
+    let headers = table
+        .table("headers")
+        .map(|table| providers::headers(&table));
+    let service = table.get("service").and_then(|value| value.string());
+    table.finish();
+    let otlp = otlp?;
+    Some(Telemetry {
+        traces: if otlp.ends_with("/v1/traces") {
+            otlp
+        } else {
+            format!("{otlp}/v1/traces")
+        },
+        headers: headers.unwrap_or_default(),
+        service: service.unwrap_or_else(|| "backstop".to_owned()),
+    })
 }
 
 fn tls(mut table: Table<'_>) -> Option<Tls> {

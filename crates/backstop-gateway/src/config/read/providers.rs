@@ -56,16 +56,7 @@ fn provider(mut table: Table<'_>) -> Provider {
         header_name(&value, &name);
         Some(name)
     });
-    let headers = table.table("headers").map(|table| {
-        let headers = secrets(&table);
-        for ((name, secret), (_, value)) in headers.iter().zip(table.entries()) {
-            header_name(&value, name);
-            if http::HeaderValue::try_from(secret.expose()).is_err() {
-                value.problem("can't be sent in a header", "remove control characters");
-            }
-        }
-        headers
-    });
+    let headers = table.table("headers").map(|table| headers(&table));
     let query = table.table("query").map(|table| secrets(&table));
     table.finish();
     Provider {
@@ -76,6 +67,18 @@ fn provider(mut table: Table<'_>) -> Provider {
         headers: headers.unwrap_or_default(),
         query: query.unwrap_or_default(),
     }
+}
+
+/// Reads a table of headers.
+pub(super) fn headers(table: &Table<'_>) -> Vec<(String, Secret)> {
+    let headers = secrets(table);
+    for ((name, secret), (_, value)) in headers.iter().zip(table.entries()) {
+        header_name(&value, name);
+        if http::HeaderValue::try_from(secret.expose()).is_err() {
+            value.problem("can't be sent in a header", "remove control characters");
+        }
+    }
+    headers
 }
 
 fn secrets(table: &Table<'_>) -> Vec<(String, Secret)> {
@@ -91,7 +94,8 @@ fn header_name(value: &Value<'_>, name: &str) {
     }
 }
 
-fn url(value: &Value<'_>) -> Option<String> {
+/// An address without a slash at its end.
+pub(super) fn url(value: &Value<'_>) -> Option<String> {
     let text = value.string()?;
     let url = text.parse::<http::Uri>().ok().filter(|url| {
         matches!(url.scheme_str(), Some("http" | "https"))
