@@ -17,7 +17,7 @@ use axum::{
     response::Response,
     routing::get,
 };
-use backstop_circuit_breaker::CircuitBreakerLayer;
+use backstop_circuit_breaker::{CircuitBreakerLayer, State};
 use backstop_core::{AbsorbLayer, BoxError, HttpStatus, Open};
 use backstop_timeout::TimeoutLayer;
 use http::{StatusCode, header::RETRY_AFTER};
@@ -88,7 +88,7 @@ async fn twenty_connections_share_the_state_of_one_layer() {
             .iter()
             .all(|status| *status == StatusCode::SERVICE_UNAVAILABLE)
     );
-    assert!(handle.state().is_open());
+    assert_eq!(handle.state(), State::Open);
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn an_open_circuit_answers_with_retry_after() {
         .unwrap();
     assert!((38..=40).contains(&wait), "{wait}");
     let body = response.into_body().collect().await.unwrap().to_bytes();
-    assert!(body.starts_with(b"route: open"), "{body:?}");
+    assert!(body.starts_with(b"route: circuit open"), "{body:?}");
     assert_eq!(calls.load(Ordering::Relaxed), 0);
 }
 

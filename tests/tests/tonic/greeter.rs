@@ -26,7 +26,7 @@ fn reply(message: &str) -> HelloReply {
 /// What a server says that has enough for now.
 fn busy() -> Status {
     let mut metadata = MetadataMap::new();
-    metadata.insert("grpc-retry-pushback-ms", "1500".parse().unwrap());
+    metadata.insert("grpc-retry-pushback-ms", "20".parse().unwrap());
     Status::with_metadata(Code::ResourceExhausted, "ask later", metadata)
 }
 
