@@ -108,3 +108,18 @@ async fn a_callers_time_is_shorter_than_the_operators_never_longer() {
         400
     );
 }
+
+#[tokio::test]
+async fn a_caller_may_refuse_to_have_a_broken_stream_continued() {
+    let setup = Setup::new().await;
+    setup.fault(Fault::cut(3));
+    let continued = setup.gateway.streamed().await;
+    assert!(continued.is_done(), "{}", continued.body);
+    let request = setup
+        .gateway
+        .post("/v1/chat/completions", &common::hello_streamed())
+        .header("x-backstop-continue", "false");
+    let answer = Answer::read(request.send().await.expect("an answer comes")).await;
+    assert!(!answer.is_done(), "{}", answer.body);
+    assert!(answer.stream_error().is_some(), "{}", answer.body);
+}

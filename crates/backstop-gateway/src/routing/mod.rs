@@ -11,8 +11,12 @@ use std::time::Duration;
 
 use backstop_core::{FaultKind, FaultKinds};
 use backstop_llm::{ChatRequest, Error};
+use http::{HeaderMap, HeaderName};
 
 pub(crate) use self::order::{Asked, order};
+
+/// Whether a broken stream may be continued: `false` refuses it.
+const CONTINUE: HeaderName = HeaderName::from_static("x-backstop-continue");
 
 /// What one request asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +35,8 @@ pub(crate) struct Wishes {
     pub(crate) no_fallbacks: bool,
     /// Whether each candidate is tried once only.
     pub(crate) no_retries: bool,
+    /// Whether a stream that breaks off must not be continued.
+    pub(crate) no_continuation: bool,
     /// The failures after which the next is asked, where that is limited.
     pub(crate) on: Option<FaultKinds>,
     /// How long the whole call may take, at most what is configured.
@@ -40,13 +46,16 @@ pub(crate) struct Wishes {
 }
 
 impl Wishes {
-    /// Takes them off `request`.
+    /// Takes them off `request`, which came with these headers.
     ///
     /// # Errors
     ///
     /// Where one is of the wrong type.
-    pub(crate) fn take(request: &mut ChatRequest) -> Result<Self, Error> {
-        let mut wishes = Self::default();
+    pub(crate) fn take(request: &mut ChatRequest, headers: &HeaderMap) -> Result<Self, Error> {
+        let mut wishes = Self {
+            no_continuation: headers.get(CONTINUE).is_some_and(|value| value == "false"),
+            ..Self::default()
+        };
         let known = |name: &str| fields::FIELDS.iter().find(|(field, _)| *field == name);
         if !request
             .chat()

@@ -66,6 +66,7 @@ fn is(candidate: &impl Asked, name: &str) -> bool {
 mod tests {
     use backstop_core::FaultKind;
     use backstop_llm::{Chat, ChatRequest, Json};
+    use http::HeaderMap;
     use serde_json::{Value, json};
 
     use super::*;
@@ -92,7 +93,7 @@ mod tests {
             .collect();
         chat.extra.push(("logit_bias".to_owned(), Json::null()));
         let mut request = ChatRequest::from(chat);
-        let wishes = Wishes::take(&mut request).expect("can be read");
+        let wishes = Wishes::take(&mut request, &HeaderMap::new()).expect("can be read");
         let left: Vec<_> = request
             .chat()
             .extra
@@ -185,7 +186,8 @@ mod tests {
     fn a_wish_of_the_wrong_type_is_the_callers_error() {
         let mut chat = Chat::default();
         chat.extra = vec![("models".to_owned(), Json::of("gpt"))];
-        let error = Wishes::take(&mut ChatRequest::from(chat)).expect_err("is refused");
+        let error =
+            Wishes::take(&mut ChatRequest::from(chat), &HeaderMap::new()).expect_err("is refused");
         assert_eq!(error.caller_status(), 400);
         assert_eq!(error.param(), Some("models"));
     }

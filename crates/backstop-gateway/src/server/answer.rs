@@ -1,14 +1,14 @@
 //! Answers, each in its caller's own language.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use axum::body::Body;
-use backstop_llm::{ChatBody, ChatRequest, ChatResponse, Dialect, dialect::Front};
+use backstop_llm::{ChatBody, ChatRequest, ChatResponse, Completion, Dialect, dialect::Front};
 use backstop_served_by::edge;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use tokio::time::Instant;
 
-use super::stream::StreamBody;
+use super::{clock, stream::StreamBody};
 use crate::{
     account::Account,
     callers::{Allowance, Left},
@@ -49,7 +49,7 @@ pub(super) fn answer(
         ChatBody::Whole(completion, raw) => {
             let body = match raw {
                 Some(raw) if raw.dialect == front.dialect() => raw.bytes,
-                _ => front.render(&completion),
+                _ => front.render(&dated(&completion)),
             };
             account.call_mut().overhead = Some(before + back.elapsed());
             account.whole(&completion);
@@ -61,6 +61,15 @@ pub(super) fn answer(
     let mut response = Response::new(body);
     *response.headers_mut() = headers;
     response
+}
+
+/// An answer with a time: some dialects have one and some have not.
+fn dated(completion: &Completion) -> Cow<'_, Completion> {
+    let mut dated = Cow::Borrowed(completion);
+    if completion.created.is_none() {
+        dated.to_mut().created = Some(clock::seconds());
+    }
+    dated
 }
 
 /// Says what a caller's limits still allow, in the words of its dialect.

@@ -55,7 +55,7 @@ async fn answered(
     let body = body::read(body, limits).await?;
     let received = Instant::now();
     let mut request = front.parse(body)?;
-    let wishes = Wishes::take(&mut request)?;
+    let wishes = Wishes::take(&mut request, &head.headers)?;
     let own = caller.clone();
     let allowed = move |name: &str| own.as_ref().is_none_or(|caller| caller.may_use(name));
     let model = running

@@ -9,6 +9,9 @@ use tokio::time;
 use super::refusal;
 use crate::config::Limits;
 
+/// A body of no more than this is a part of what its connection is read into.
+const READ: usize = 16 << 10;
+
 /// The whole body.
 ///
 /// # Errors
@@ -17,9 +20,18 @@ use crate::config::Limits;
 pub(super) async fn read(body: Body, limits: &Limits) -> Result<Bytes, Error> {
     let limited = Limited::new(body, limits.body).collect();
     match time::timeout(limits.body_read, limited).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Ok(collected)) => Ok(on_its_own(collected.to_bytes())),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(refusal::too_large(limits.body)),
         Ok(Err(_)) => Err(refusal::no_body("The request's body broke off.")),
         Err(_) => Err(refusal::no_body("The request's body did not come in time.")),
     }
+}
+
+/// The same bytes, without all that was read with them, which would else be held for as long as
+/// the answer takes.
+fn on_its_own(body: Bytes) -> Bytes {
+    if body.len() > READ {
+        return body;
+    }
+    Bytes::copy_from_slice(&body)
 }

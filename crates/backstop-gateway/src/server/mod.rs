@@ -4,6 +4,7 @@ mod answer;
 mod app;
 mod ask;
 mod body;
+mod clock;
 mod listen;
 mod models;
 mod refusal;

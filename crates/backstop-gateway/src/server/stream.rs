@@ -8,7 +8,7 @@ use std::{
 };
 
 use backstop_core::{Fault, FaultKind, ServedBy};
-use backstop_llm::{ChatStream, Error, dialect::Encoder};
+use backstop_llm::{ChatStream, Chunk, Error, Event, dialect::Encoder};
 use bytes::Bytes;
 use futures_core::Stream;
 use http_body::Frame;
@@ -17,6 +17,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
+use super::clock;
 use crate::account::Account;
 
 /// How much is put together into one write at most. What the provider sent in one go is passed on
@@ -73,7 +74,8 @@ impl StreamBody {
                 return Poll::Ready(());
             };
             match ready!(Pin::new(stream).poll_next(cx)) {
-                Some(Ok(chunk)) => {
+                Some(Ok(mut chunk)) => {
+                    date(&mut chunk);
                     self.account.chunk(&chunk);
                     if let Some(served) = &chunk.served {
                         self.served = Some(served.clone());
@@ -101,6 +103,15 @@ impl StreamBody {
         self.stream = None;
         self.encoder.error(error, &mut self.out);
         self.account.failed(error);
+    }
+}
+
+/// Gives the beginning of an answer a time, where its dialect has none.
+fn date(chunk: &mut Chunk) {
+    for event in &mut chunk.events {
+        if let Event::Start { created, .. } = event {
+            created.get_or_insert_with(clock::seconds);
+        }
     }
 }
 

@@ -97,7 +97,8 @@ impl ModelStack {
 
     /// Asks the candidates in the operator's order.
     pub(crate) async fn call(&self, request: ChatRequest) -> Result<ChatResponse, Error> {
-        self.call_by(self.chain.clone(), request).await
+        self.call_by(self.chain.clone(), self.continues, request)
+            .await
     }
 
     /// Asks as the request wishes, within what the operator allows. `others` gives the model that
@@ -126,7 +127,12 @@ impl ModelStack {
         let chain = chain(asked.iter(), wishes.on, &order)
             .map_err(|error| Error::invalid(format!("these candidates can't be asked: {error}")))?;
         request.extensions_mut().insert(wishes.clone());
-        let call = self.call_by(chain, request);
+        let continues = if wishes.no_continuation {
+            self.continues.times(0)
+        } else {
+            self.continues
+        };
+        let call = self.call_by(chain, continues, request);
         if wishes.no_retries {
             // Inside an attempt no retry tries again.
             candidate::once(call).await
@@ -138,11 +144,12 @@ impl ModelStack {
     async fn call_by(
         &self,
         chain: Candidates,
+        continues: ContinueLayer,
         request: ChatRequest,
     ) -> Result<ChatResponse, Error> {
         ServiceBuilder::new()
             .layer(&self.total)
-            .layer(self.continues)
+            .layer(continues)
             .service(chain)
             .oneshot(request)
             .await
