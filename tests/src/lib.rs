@@ -1,1 +1,6 @@
 //! What crosses crates.
+
+/// The examples of the front page.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}

@@ -68,6 +68,7 @@ fn replay(case: &Case) -> Replay {
     }
     match (case.layer.as_str(), case.model.as_str()) {
         ("breaker" | "window" | "events", _) => breaker::replay(case),
+        ("registry", "regression") => breaker::registry(case),
         ("retry", _) => retry::replay(case),
         ("classify", "error-kind") => outcome::differs(
             "an attempt that ran out of time is not made again on the same service here: it may \

@@ -1,11 +1,13 @@
 //! Circuit breakers, their windows and what they tell.
 
 mod defects;
+mod kept;
 mod settings;
 mod steps;
 mod subject;
 mod tables;
 
+pub(crate) use self::kept::registry;
 use crate::{
     file::Case,
     outcome::{Replay, differs, unknown},
@@ -22,6 +24,7 @@ pub(crate) fn replay(case: &Case) -> Replay {
         "config-valid" => return tables::config(case),
         "open-duration" => return tables::open_waits(case),
         "predicate" => return tables::predicate(case),
+        "snapshot" => return kept::snapshots(case),
         "state-table" => return tables::states(case),
         "rate-window-simple" | "success-rate-window" | "threshold" => {
             return tables::sequences(case);

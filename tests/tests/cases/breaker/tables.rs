@@ -217,7 +217,7 @@ fn thresholds(case: &Case) -> Replay {
     for row in &case.rows {
         let row = Fields::of(row);
         let config = row.must("config", Fields::object)?;
-        let mut number = |name: &str| config.u64(name);
+        let number = |name: &str| config.u64(name);
         let (failures, of) = (number("failures")?, number("of")?);
         let (successes, s_of) = (number("successes")?, number("s_of")?);
         config.end()?;
