@@ -11,7 +11,7 @@ use std::{
 };
 
 use backstop_core::{Fault, FaultKind, Name, ServedBy, Trail};
-use backstop_llm::{Chunk, Completion, Dialect, Error, Event, Usage};
+use backstop_llm::{Chunk, Collector, Completion, Dialect, Error, Event, Usage};
 use http::HeaderValue;
 use tokio::{sync::Notify, time::Instant};
 use tracing::{Span, info};
@@ -19,7 +19,9 @@ use tracing::{Span, info};
 use crate::{
     callers::{Admitted, Caller},
     gateway::{Running, Shared},
-    ledger, trace,
+    ledger,
+    stack::{Answers, Question},
+    trace,
 };
 
 /// How a call ended.
@@ -149,11 +151,19 @@ impl Drop for Place {
     }
 }
 
+/// An answer that is kept, should it be a good one.
+struct Keep {
+    answers: Answers,
+    question: Question,
+    collector: Collector,
+}
+
 /// Follows one call to its end, which is told when this is dropped.
 pub(crate) struct Account {
     call: Call,
     shared: Arc<Shared>,
     running: Arc<Running>,
+    keep: Option<Keep>,
     _admitted: Option<Admitted>,
     _place: Place,
 }
@@ -170,6 +180,7 @@ impl Account {
             call,
             shared,
             running,
+            keep: None,
             _admitted: admitted,
             _place: place,
         }
@@ -200,6 +211,11 @@ impl Account {
 
     /// A piece of the answer came.
     pub(crate) fn chunk(&mut self, chunk: &Chunk) {
+        if let Some(keep) = &mut self.keep {
+            for event in &chunk.events {
+                keep.collector.push(event.clone());
+            }
+        }
         if let Some(served) = &chunk.served {
             self.call.served = Some(served.clone());
             self.call.trail = served.trail.clone();
@@ -212,13 +228,38 @@ impl Account {
     }
 
     /// The whole answer came at once.
-    pub(crate) fn whole(&mut self, completion: &Completion) {
+    pub(crate) fn whole(&mut self, completion: &Arc<Completion>) {
         self.call.usage = completion.usage;
+        if let Some(keep) = self.keep.take().filter(|_| self.is_good()) {
+            keep.answers.keep(keep.question, completion.clone());
+        }
         self.completed();
+    }
+
+    /// Keeps the answer here, should it be a good one.
+    pub(crate) fn keep_in(&mut self, answers: Answers, question: Question) {
+        self.keep = Some(Keep {
+            answers,
+            question,
+            collector: Collector::new(),
+        });
+    }
+
+    /// Whether the answer is no lesser one.
+    fn is_good(&self) -> bool {
+        !self
+            .call
+            .served
+            .as_ref()
+            .is_some_and(|served| served.degraded)
     }
 
     /// The answer has come to its end.
     pub(crate) fn completed(&mut self) {
+        if let Some(keep) = self.keep.take().filter(|_| self.is_good()) {
+            let completion = Arc::new(keep.collector.finish());
+            keep.answers.keep(keep.question, completion);
+        }
         self.call.outcome = Outcome::Completed;
     }
 

@@ -216,7 +216,13 @@ impl Running {
             _ => Arc::new(Alerts::new(config.alerts.clone())),
         };
         let providers = Providers::new(&config, before.map(|it| &it.providers))?;
-        let models = stack::build(&config, &circuits, &providers, &budget)?;
+        let models = stack::build(
+            &config,
+            &circuits,
+            &providers,
+            &budget,
+            before.map(|it| &it.models),
+        )?;
         Ok(Self {
             config,
             callers,

@@ -108,7 +108,7 @@ fn price(config: &Config, model: &str, candidate: &str) -> Option<Price> {
         let candidate = candidates.iter().find(|it| *it.name == *candidate)?;
         match &candidate.target {
             Target::Provider { price, .. } => *price,
-            Target::Reply(_) => None,
+            Target::Cached(_) | Target::Reply(_) => None,
         }
     };
     let own = config

@@ -67,7 +67,10 @@ fn asked<'a>(
 
 fn vendors(config: &Config, model: &Model, warn: &mut impl FnMut(String)) {
     let hosts: BTreeSet<_> = asked(config, model).map(|(_, it, _)| vendor(it)).collect();
-    let has_reply = model.candidates.len() > asked(config, model).count();
+    let has_reply = model
+        .candidates
+        .iter()
+        .any(|candidate| matches!(candidate.target, Target::Reply(_)));
     match (model.candidates.as_slice(), hosts.iter().next()) {
         ([only], _) => warn(format!("has {} alone: nobody steps in for it", only.name)),
         (_, Some(host)) if hosts.len() == 1 => warn(format!(
@@ -88,7 +91,7 @@ fn vendors(config: &Config, model: &Model, warn: &mut impl FnMut(String)) {
 fn abilities(model: &Model, warn: &mut impl FnMut(String)) {
     let mut all = model.candidates.iter().filter_map(|it| match &it.target {
         Target::Provider { abilities, .. } => Some((&it.name, abilities)),
-        Target::Reply(_) => None,
+        Target::Cached(_) | Target::Reply(_) => None,
     });
     let Some((first, primary)) = all.next() else {
         return;

@@ -43,6 +43,12 @@ fn line(config: &Config, model: &Model, candidate: &Candidate) -> String {
                 .map_or("", |provider| &provider.base_url);
             format!("{name:<32} {attempts} attempt{times}   {at}")
         }
+        Target::Cached(max_age) => {
+            format!(
+                "{name:<32} an answer of the last {}",
+                write_duration(*max_age)
+            )
+        }
         Target::Reply(text) => {
             let mut start: String = text.chars().take(48).collect();
             if start.len() < text.len() {

@@ -135,8 +135,8 @@ backstop.toml:7:15: `models.smart.candidates[0]` names an unknown provider: "ant
     did you mean "anthropic:claude"?
 backstop.toml:7:35: `models.smart.candidates[1]` names no provider and model: "openai"
     write "provider:model", as in "anthropic:claude-opus-4-8"
-backstop.toml:7:45: [models.smart.candidates[2]] should have either `candidate` or `reply`
-    write { candidate = "provider:model" } or { reply = "…" }
+backstop.toml:7:45: [models.smart.candidates[2]] should have one of `candidate`, `cached` and `reply`
+    write { candidate = "provider:model" }, { cached = "1h" } or { reply = "…" }
 backstop.toml:8:9: [models.smart.retry] has a `base` above its `cap`
     raise `cap`, or lower `base`
 backstop.toml:8:35: `models.smart.retry.attempts` should be a whole number from 1 to 10

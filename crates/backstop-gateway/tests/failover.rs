@@ -221,6 +221,37 @@ retry = { attempts = 1 }
 }
 
 #[tokio::test]
+async fn the_last_good_answer_is_given_again_while_nobody_answers() {
+    let model = r#"
+[models.held]
+candidates = ["anthropic:claude-opus-4-8", { cached = "1h" }, { reply = "Away." }]
+retry = { attempts = 1 }
+"#;
+    for stream in [false, true] {
+        let setup = Setup::configured("", model).await;
+        let ask = |question: &str, stream: bool| {
+            let mut body = hello();
+            body["model"] = "held".into();
+            body["messages"][0]["content"] = question.into();
+            body["stream"] = stream.into();
+            setup.gateway.chat(body)
+        };
+        let answer = common::Answer::read(ask("Hello!", stream).await).await;
+        assert_eq!(answer.served_by(), PRIMARY_NAME, "{}", answer.body);
+        setup.fault(Fault::unavailable());
+        for again in [false, true] {
+            let answer = common::Answer::read(ask("Hello!", again).await).await;
+            assert_eq!(answer.served_by(), "cache", "{}", answer.body);
+            assert_eq!(answer.text(), PRIMARY);
+            assert_eq!(answer.header("x-degraded"), Some("true"));
+            assert_eq!(answer.header("age"), Some("0"));
+        }
+        let answer = common::Answer::read(ask("Something else?", stream).await).await;
+        assert_eq!(answer.served_by(), "static", "{}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn a_caller_who_leaves_cancels_the_call_upstream() {
     for stream in [false, true] {
         let setup =

@@ -64,15 +64,3 @@ async fn the_status_has_all_that_the_page_reads() {
         assert!(candidate["circuit"].get(name).is_some(), "{name}");
     }
 }
-
-#[tokio::test]
-async fn the_page_needs_the_operators_key_where_callers_need_theirs() {
-    let key =
-        "[keys.app]\nsha256 = \"2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b\"";
-    let setup = Setup::configured("", key).await;
-    for path in ["/", "/status.json", "/metrics"] {
-        let answer = setup.gateway.get(path).send().await.expect("it answers");
-        assert_eq!(answer.status(), 401, "{path}");
-        assert!(answer.headers().contains_key("www-authenticate"));
-    }
-}

@@ -369,6 +369,8 @@ pub enum Target {
         /// What it costs, where that is known.
         price: Option<Price>,
     },
+    /// The last answer to the same question, if it is not older than this.
+    Cached(Duration),
     /// This text, whatever was asked.
     Reply(String),
 }

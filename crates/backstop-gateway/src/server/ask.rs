@@ -16,6 +16,7 @@ use crate::{
     gateway::{Gateway, Running},
     request_id,
     routing::Wishes,
+    stack::Question,
     trace,
 };
 
@@ -89,6 +90,16 @@ async fn answered(
     if let Some(parent) = traceparent(&head.headers).and_then(|it| it.parse::<trace::Parent>().ok())
     {
         request.extensions_mut().insert(parent);
+    }
+    if let Some(answers) = model.answers() {
+        let name = account
+            .call_mut()
+            .caller
+            .as_ref()
+            .map(|caller| caller.name.clone());
+        let question = Question::of(&request, name.as_deref());
+        request.extensions_mut().insert(question);
+        account.keep_in(answers.clone(), question);
     }
     let before = received.elapsed();
     let call = async {

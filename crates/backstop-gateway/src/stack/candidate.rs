@@ -14,6 +14,7 @@ use backstop_timeout::{Limits, TimeoutLayer};
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
 use super::{
+    cached::{Answers, CachedReply},
     circuits::{Circuit, Circuits},
     providers::Providers,
     reply::FixedReply,
@@ -50,6 +51,7 @@ impl Entry {
         circuits: &Circuits,
         providers: &Providers,
         budget: &Budget,
+        answers: Option<&Answers>,
     ) -> Result<Self, BoxError> {
         let name = candidate.name.clone();
         let mut served_by = ServedByLayer::new(name.clone());
@@ -66,18 +68,24 @@ impl Entry {
             price,
         } = &candidate.target
         else {
-            let Target::Reply(text) = &candidate.target else {
-                unreachable!("a candidate is a provider's or a reply");
+            let service = match (&candidate.target, answers) {
+                (Target::Reply(text), _) => Service::new(
+                    ServiceBuilder::new()
+                        .layer(served_by.degraded())
+                        .service(FixedReply::new(text)),
+                ),
+                (Target::Cached(_), Some(answers)) => {
+                    Service::new(CachedReply::new(name, answers.clone()))
+                }
+                _ => return Err(format!("{name} has nothing to answer with").into()),
             };
-            let service = ServiceBuilder::new()
-                .layer(served_by.degraded())
-                .service(FixedReply::new(text));
+            let name = candidate.name.clone();
             return Ok(Self {
                 name,
                 provider: None,
                 circuit: None,
                 after: candidate.after,
-                service: Service::new(service),
+                service,
                 innermost: None,
                 weight: candidate.weight,
                 price: None,

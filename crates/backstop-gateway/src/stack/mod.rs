@@ -5,6 +5,7 @@
 //!                                    └ …
 //! ```
 
+mod cached;
 mod candidate;
 mod circuits;
 mod ordered;
@@ -21,13 +22,14 @@ use backstop_timeout::{Limits, LimitsFn, TimeoutLayer};
 use tower::{ServiceBuilder, ServiceExt};
 
 pub(crate) use self::{
+    cached::{Answers, Question},
     candidate::Entry,
     circuits::{CircuitView, Circuits},
     providers::Providers,
 };
 use self::{candidate::Service, ordered::Ordered};
 use crate::{
-    config::{Config, Model},
+    config::{Config, Model, Target},
     routing::{Asked, Wishes, order},
 };
 
@@ -45,6 +47,7 @@ pub(crate) struct ModelStack {
     continues: ContinueLayer,
     order: Ordered,
     price_cap: Option<f64>,
+    answers: Option<Answers>,
 }
 
 /// The stacks of all models.
@@ -53,11 +56,19 @@ pub(crate) fn build(
     circuits: &Circuits,
     providers: &Providers,
     budget: &Budget,
+    before: Option<&BTreeMap<String, ModelStack>>,
 ) -> Result<BTreeMap<String, ModelStack>, BoxError> {
     let models = config.models.iter();
     models
         .map(|(name, model)| {
-            let stack = ModelStack::new(name, model, circuits, providers, budget)?;
+            let stack = ModelStack::new(
+                name,
+                model,
+                circuits,
+                providers,
+                budget,
+                before.and_then(|before| before.get(name)),
+            )?;
             Ok((name.clone(), stack))
         })
         .collect()
@@ -70,10 +81,14 @@ impl ModelStack {
         circuits: &Circuits,
         providers: &Providers,
         budget: &Budget,
+        before: Option<&Self>,
     ) -> Result<Self, BoxError> {
+        let answers = answers(model, before);
         let candidates = model.candidates.iter();
         let entries: Vec<_> = candidates
-            .map(|it| Entry::new(it, model, circuits, providers, budget).map(Arc::new))
+            .map(|it| {
+                Entry::new(it, model, circuits, providers, budget, answers.as_ref()).map(Arc::new)
+            })
             .collect::<Result<_, _>>()?;
         let order = Ordered::new(model);
         let total: fn(&ChatRequest, Limits) -> Limits = candidate::total_for;
@@ -82,6 +97,7 @@ impl ModelStack {
             chain: chain(entries.iter(), None, &order)?,
             entries,
             order,
+            answers,
             price_cap: model.price_cap,
             total: TimeoutLayer::new()
                 .until_end()
@@ -178,6 +194,11 @@ impl ModelStack {
             .collect()
     }
 
+    /// Where good answers are kept, if they are.
+    pub(crate) const fn answers(&self) -> Option<&Answers> {
+        self.answers.as_ref()
+    }
+
     /// Whether who is asked depends on the request, even where it has no wishes.
     pub(crate) const fn picks(&self) -> bool {
         self.price_cap.is_some()
@@ -187,6 +208,19 @@ impl ModelStack {
     pub(crate) fn handle(&self) -> Handle<Service> {
         self.chain.handle()
     }
+}
+
+/// Where a model's good answers are kept, if one of its candidates answers by them. Those that
+/// were kept `before` stay.
+fn answers(model: &Model, before: Option<&ModelStack>) -> Option<Answers> {
+    let (name, max_age) = model.candidates.iter().find_map(|it| match it.target {
+        Target::Cached(max_age) => Some((it.name.clone(), max_age)),
+        _ => None,
+    })?;
+    let known = before
+        .and_then(ModelStack::answers)
+        .filter(|known| known.max_age() == max_age);
+    Some(known.map_or_else(|| Answers::new(name, max_age), Answers::clone))
 }
 
 fn chain<'a>(

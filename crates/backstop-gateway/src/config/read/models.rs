@@ -6,7 +6,7 @@ use backstop_core::{FaultKind, FaultKinds, Name};
 use backstop_fallback::FAIL_OVER;
 use backstop_llm::{Abilities, Need, Needs, Resumes};
 
-use super::{attempts, policies::Policies};
+use super::{attempts, policies::Policies, positive};
 use crate::config::{
     Candidate, Model, Ordering, Price, Provider, Target,
     reader::{Table, Value, nearest},
@@ -140,7 +140,7 @@ fn each_key(candidate: Candidate, known: &Known<'_>) -> Vec<Candidate> {
             .providers
             .get(provider)
             .map_or(1, |provider| provider.api_keys.len().max(1)),
-        Target::Reply(_) => 1,
+        Target::Cached(_) | Target::Reply(_) => 1,
     };
     let with_key = |number: usize| {
         let mut candidate = candidate.clone();
@@ -186,6 +186,7 @@ fn candidate(value: &Value<'_>, known: &Known<'_>, allow_loss: Needs) -> Option<
     let mut table = value.table()?;
     let named = table.get("candidate");
     let reply = table.get("reply");
+    let cached = table.get("cached");
     let name = table.get("name").and_then(|name| name.string());
     let attempts = table.get("attempts").and_then(|value| attempts(&value));
     let number = |value: Value<'_>| u32::try_from(value.integer(0..=1_000_000)?).ok();
@@ -194,19 +195,22 @@ fn candidate(value: &Value<'_>, known: &Known<'_>, allow_loss: Needs) -> Option<
     let degraded = table.get("degraded").and_then(|value| value.string());
     let also = table.get("also_after").map(|value| kinds(&value));
     let only = table.get("only_after").map(|value| kinds(&value));
-    let found = match (named, reply) {
-        (Some(named), None) => target(&named, known).map(|(name, mut target)| {
+    let found = match (named, reply, cached) {
+        (Some(named), None, None) => target(&named, known).map(|(name, mut target)| {
             target.allow(allow_loss);
             details(&mut table, &mut target);
             (name, target)
         }),
-        (None, Some(reply)) => reply
+        (None, Some(reply), None) => reply
             .string()
             .map(|text| (Name::from("static"), Target::Reply(text))),
+        (None, None, Some(cached)) => {
+            positive(&cached).map(|max_age| (Name::from("cache"), Target::Cached(max_age)))
+        }
         _ => {
             table.problem(
-                "should have either `candidate` or `reply`",
-                "write { candidate = \"provider:model\" } or { reply = \"…\" }",
+                "should have one of `candidate`, `cached` and `reply`",
+                "write { candidate = \"provider:model\" }, { cached = \"1h\" } or { reply = \"…\" }",
             );
             None
         }
@@ -216,6 +220,7 @@ fn candidate(value: &Value<'_>, known: &Known<'_>, allow_loss: Needs) -> Option<
     // A reply costs nothing and is there at once: no order but that of tiers may put it first.
     let last = match target {
         Target::Reply(_) => u32::MAX,
+        Target::Cached(_) => u32::MAX - 1,
         Target::Provider { .. } => 0,
     };
     Some(Candidate {
