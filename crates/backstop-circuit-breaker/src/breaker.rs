@@ -43,6 +43,8 @@ pub struct CircuitBreaker<L = ()> {
     pub(crate) shared: Arc<Shared<L>>,
 }
 
+// In this order, so that what every call touches is next to the count of handles.
+#[repr(C)]
 pub(crate) struct Shared<L> {
     pub(crate) machine: Machine,
     pub(crate) name: Name,
@@ -185,7 +187,10 @@ impl<L: Listener> CircuitBreaker<L> {
 
     #[inline]
     fn acquire(&self, now: impl FnOnce() -> Instant) -> Result<Permit<L>, Open> {
-        let token = self.admit(now);
+        let token = match self.pass() {
+            Some(token) => token,
+            None => self.admit_at(now()),
+        };
         if token.is_refused() {
             return Err(self.shared.refused(token.refusal()));
         }
@@ -194,13 +199,15 @@ impl<L: Listener> CircuitBreaker<L> {
         Ok(Permit::new(ticket))
     }
 
-    /// Lets a call in, or refuses it. The clock is read only where that takes it.
+    /// Lets a call in without asking the time, where that will do.
     #[inline]
-    pub(crate) fn admit(&self, now: impl FnOnce() -> Instant) -> Token {
-        match self.shared.machine.admit() {
-            Some(token) => token,
-            None => self.shared.admit_at(now()),
-        }
+    pub(crate) fn pass(&self) -> Option<Token> {
+        self.shared.machine.admit()
+    }
+
+    /// Lets a call in, or refuses it.
+    pub(crate) fn admit_at(&self, now: Instant) -> Token {
+        self.shared.admit_at(now)
     }
 
     /// What a call holds that was let in, or refused.

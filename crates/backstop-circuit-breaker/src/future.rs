@@ -47,14 +47,13 @@ where
 {
     type Output = Result<T::Response, E>;
 
-    #[inline]
+    // What is rare is kept out of here, so that what remains costs less than calling it would.
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let ticket = this.ticket;
         let Some(response) = this.response.as_pin_mut() else {
-            let open = ticket.refusal().expect("polled after completion");
-            context::leave_fault(open.fault());
-            return Poll::Ready(Err(open.into()));
+            return Poll::Ready(Err(ticket.refuse().into()));
         };
         // What another call of this thread left behind is not this one's: a fault of this call is
         // left by the very poll that returns its error.
@@ -63,9 +62,7 @@ where
         let polled = response.poll(cx);
         guard.disarm();
         let Poll::Ready(result) = polled else {
-            // Whoever has the call wait has put its deadline on the clock by now. A call that is
-            // answered at once need not know it.
-            ticket.due(context::deadline());
+            ticket.wait();
             return Poll::Pending;
         };
         match result {

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use backstop_core::{Deadline, Fault, FaultKind, Open, Verdict};
+use backstop_core::{Deadline, Fault, FaultKind, Open, Verdict, context};
 use tokio::time::Instant;
 
 use crate::{
@@ -222,9 +222,22 @@ impl<L: Listener> Ticket<L> {
         }
     }
 
-    /// Why the call was refused, as an error.
-    pub(crate) fn refusal(&mut self) -> Option<Open> {
-        Some(self.shared.take()?.refused(self.token.refusal()))
+    /// The error of a call that was refused.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn refuse(&mut self) -> Open {
+        let shared = self.shared.take().expect("polled after completion");
+        let open = shared.refused(self.token.refusal());
+        context::leave_fault(open.fault());
+        open
+    }
+
+    /// The call has to wait. Whoever limits it has put its deadline on the clock by now; a call that
+    /// is answered at once need not know it.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn wait(&mut self) {
+        self.due(context::deadline());
     }
 
     /// The call was dropped: neutral, unless its time was up. A tail has no such limit.

@@ -7,7 +7,7 @@ use tower_service::Service;
 use crate::{
     CircuitBreaker, Listener, TailGuard,
     future::{OnPanic, ResponseFuture},
-    token::Refusal,
+    token::{Refusal, Token},
 };
 
 /// Stops calling a service that keeps failing: the service of
@@ -93,7 +93,7 @@ where
         if let Err(error) = &result {
             // No call was made, but the service has been found failing: in a half-open circuit
             // that takes a probe.
-            let token = self.breaker.admit(Instant::now);
+            let token = self.breaker.admit_at(Instant::now());
             let verdict = self.classify.classify(Err(error));
             self.breaker.ticket(token).settle(&verdict);
         }
@@ -102,22 +102,47 @@ where
 
     #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
-        let token = match self.refused {
-            None => self.breaker.admit(context::now),
-            Some(refusal) => {
-                self.refused = None;
-                self.breaker.shared.refuse(refusal)
-            }
-        };
+        match self.breaker.pass() {
+            Some(token) if self.refused.is_none() => self.enter(token, request),
+            _ => match self.ask() {
+                token if token.is_refused() => ResponseFuture::new(
+                    None,
+                    self.breaker.ticket(token),
+                    self.classify.clone(),
+                    self.tail.clone(),
+                ),
+                token => self.enter(token, request),
+            },
+        }
+    }
+}
+
+impl<S, C: Clone, T: Clone, L: Listener> CircuitBreakerService<S, C, T, L> {
+    /// Calls the service inside.
+    #[inline]
+    fn enter<Request>(
+        &mut self,
+        token: Token,
+        request: Request,
+    ) -> ResponseFuture<S::Future, C, T, L>
+    where
+        S: Service<Request>,
+    {
         let mut ticket = self.breaker.ticket(token);
-        let response = if token.is_refused() {
-            None
-        } else {
-            let guard = OnPanic(&mut ticket);
-            let response = self.inner.call(request);
-            guard.disarm();
-            Some(response)
-        };
-        ResponseFuture::new(response, ticket, self.classify.clone(), self.tail.clone())
+        let guard = OnPanic(&mut ticket);
+        let response = self.inner.call(request);
+        guard.disarm();
+        let (classify, tail) = (self.classify.clone(), self.tail.clone());
+        ResponseFuture::new(Some(response), ticket, classify, tail)
+    }
+
+    /// Asks the circuit about a call that does not pass unasked.
+    #[cold]
+    #[inline(never)]
+    fn ask(&mut self) -> Token {
+        match self.refused.take() {
+            None => self.breaker.admit_at(context::now()),
+            Some(refusal) => self.breaker.shared.refuse(refusal),
+        }
     }
 }

@@ -14,7 +14,10 @@ use crate::{
     word::{AtomicWord, Word},
 };
 
+/// What every call touches comes first and stays together: two threads then pass one line of memory
+/// to and fro, and not several.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Machine {
     pub(crate) word: AtomicWord,
     /// Until when calls are refused without the lock: while open or held off, and while

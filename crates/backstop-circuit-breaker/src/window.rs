@@ -32,6 +32,7 @@ const TIME: u64 = (1 << TAG_SHIFT) - 1;
 /// past     calls 32 | failures 32
 /// ```
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Present {
     head: AtomicU64,
     current: AtomicU64,
