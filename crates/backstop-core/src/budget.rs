@@ -2,9 +2,9 @@
 
 use std::{error::Error, fmt, num::NonZeroU32, sync::Arc};
 
-#[cfg(all(test, loom))]
+#[cfg(loom)]
 use loom::sync::atomic::{AtomicU64, Ordering};
-#[cfg(not(all(test, loom)))]
+#[cfg(not(loom))]
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{FaultKind, FaultKinds};
@@ -267,39 +267,3 @@ impl fmt::Display for InvalidBudget {
 }
 
 impl Error for InvalidBudget {}
-
-#[cfg(all(test, loom))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hands_out_no_token_twice_and_loses_none() {
-        let mut model = loom::model::Builder::new();
-        model.preemption_bound = Some(3);
-        model.check(|| {
-            let budget = Budget::ratio(0.5).expect("a share").initial(1);
-            let depositor = {
-                let budget = budget.clone();
-                loom::thread::spawn(move || {
-                    budget.deposit();
-                    budget.deposit();
-                })
-            };
-            let drawer = {
-                let budget = budget.clone();
-                loom::thread::spawn(move || match budget.try_withdraw(FaultKind::Connect) {
-                    Some(withdrawal) => {
-                        withdrawal.spend();
-                        1.0
-                    }
-                    None => 0.0,
-                })
-            };
-            // Dropped unspent, so it is there again in the end.
-            drop(budget.try_withdraw(FaultKind::Connect));
-            depositor.join().expect("no panic");
-            let spent: f64 = drawer.join().expect("no panic");
-            assert_eq!(budget.balance() + spent, 2.0);
-        });
-    }
-}
