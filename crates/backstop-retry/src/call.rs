@@ -1,11 +1,13 @@
 use std::{
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use backstop_core::{Attempt, Classify, Fault, FaultKind, Spent, Verdict, Withdrawal, context};
-use tokio::time::Instant;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep};
 use tower_service::Service;
 
 use crate::{Backoff, CloneRequest, asked::Asked, policy::Policy, waits::Waits};
@@ -23,23 +25,29 @@ pub(crate) struct Call<S, Request, E, C, B, R> {
     // For the next attempt; none where there can't be one.
     service: Option<S>,
     request: Option<Request>,
-    // None until a failure is to be tried again. It is large beside the rest, and moved about with
-    // it, so that it pays to put it elsewhere: the wait outweighs the allocation by far.
-    further: Option<Box<Further<B, E>>>,
+    // None until a failure is to be tried again. It is twice as large as all the rest, which a call
+    // that succeeds would move about in vain; and a wait outweighs an allocation by far.
+    further: Option<Pin<Box<Further<B, E>>>>,
 }
 
-/// What is known of a call once it is tried again.
-struct Further<B, E> {
-    waits: Waits<B>,
-    /// The wait before the coming attempt, and then the present one.
-    wait: Duration,
-    /// For the coming attempt. It goes back where it came from if that is never made.
-    withdrawal: Option<Withdrawal>,
-    /// What the present attempt cost.
-    spent: Option<Spent>,
-    /// What there is to return if the coming attempt can't be made. A response has been let go by
-    /// then, and what it held with it.
-    last: Option<Last<E>>,
+pin_project! {
+    #[project = FurtherProj]
+    /// What is known of a call once it is tried again.
+    struct Further<B, E> {
+        waits: Waits<B>,
+        // The wait before the coming attempt, and then the present one.
+        wait: Duration,
+        // None while an attempt is under way.
+        #[pin]
+        timer: Option<Sleep>,
+        // For the coming attempt. It goes back where it came from if that is never made.
+        withdrawal: Option<Withdrawal>,
+        // What the present attempt cost.
+        spent: Option<Spent>,
+        // What there is to return if the coming attempt can't be made. A response has been let go
+        // by then, and what it held with it.
+        last: Option<Last<E>>,
+    }
 }
 
 /// An error, and the fault that a layer further in left behind it.
@@ -112,21 +120,30 @@ impl<S, Request, E, C, B, R> Call<S, Request, E, C, B, R> {
         }
         if let (Verdict::Success, Some(budget)) = (verdict, &policy.rules.budget) {
             let further = self.further.as_mut();
-            budget.success(further.and_then(|further| further.spent.take()));
+            let spent = further.and_then(|further| further.as_mut().project().spent.take());
+            budget.success(spent);
         }
         None
     }
 
-    /// The present attempt failed: it is recorded. Where there is to be another, that is paid for,
-    /// and this is how long to wait for it.
-    pub(crate) fn failed(&mut self, fault: &Fault) -> Option<Duration>
+    /// The present attempt failed: it is recorded. Whether there is to be another; that is paid for
+    /// already.
+    pub(crate) fn failed(&mut self, fault: &Fault) -> bool
+    where
+        B: Backoff,
+        R: CloneRequest<Request>,
+    {
+        self.plan(fault).is_some()
+    }
+
+    fn plan(&mut self, fault: &Fault) -> Option<()>
     where
         B: Backoff,
         R: CloneRequest<Request>,
     {
         let (number, rules) = (self.number, &self.policy.rules);
         let (wait, spent) = match &mut self.further {
-            Some(further) => (further.wait, further.spent.take()),
+            Some(further) => (further.wait, further.as_mut().project().spent.take()),
             None => (Duration::ZERO, None),
         };
         if let (FaultKind::Refused, Some(spent), Some(budget)) =
@@ -148,22 +165,35 @@ impl<S, Request, E, C, B, R> Call<S, Request, E, C, B, R> {
         }
         let further = self
             .further
-            .get_or_insert_with(|| Box::new(Further::new(&self.policy)));
-        let wait = further.waits.next(fault, rules)?;
-        if !rules.fits(wait, now) {
+            .get_or_insert_with(|| Box::pin(Further::new(&self.policy)));
+        let further = further.as_mut().project();
+        *further.wait = further.waits.next(fault, rules)?;
+        if !rules.fits(*further.wait, now) {
             return None;
         }
-        further.withdrawal = rules.pay(fault.kind()).ok()?;
-        further.wait = wait;
-        Some(wait)
+        *further.withdrawal = rules.pay(fault.kind()).ok()?;
+        Some(())
     }
 
-    /// Keeps an error, to be returned if the coming attempt can't be made.
-    pub(crate) fn keep(&mut self, error: E) {
+    /// Begins the wait for the coming attempt. An error is kept for then.
+    pub(crate) fn wait(&mut self, error: Option<E>) {
         let left = context::fault();
-        if let Some(further) = &mut self.further {
-            further.last = Some(Last { error, left });
-        }
+        context::clear_fault();
+        let mut further = self.planned();
+        let timer = sleep(*further.wait);
+        further.timer.set(Some(timer));
+        *further.last = error.map(|error| Last { error, left });
+    }
+
+    /// Waits for the time of the coming attempt.
+    pub(crate) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let timer = self.planned().timer.as_pin_mut();
+        timer.expect("polled after completion").poll(cx)
+    }
+
+    fn planned(&mut self) -> FurtherProj<'_, B, E> {
+        let further = self.further.as_mut().expect("it was planned for");
+        further.as_mut().project()
     }
 
     /// Whether there is an error to return.
@@ -174,7 +204,7 @@ impl<S, Request, E, C, B, R> Call<S, Request, E, C, B, R> {
 
     /// The error that was kept.
     pub(crate) fn take_error(&mut self) -> Option<E> {
-        let last = self.further.as_mut()?.last.take()?;
+        let last = self.planned().last.take()?;
         if let Some(fault) = last.left {
             context::leave_fault(fault);
         }
@@ -220,16 +250,18 @@ impl<S, Request, E, C, B, R> Call<S, Request, E, C, B, R> {
         S: Service<Request>,
         R: CloneRequest<Request>,
     {
-        let policy = &self.policy;
+        let Policy {
+            requests, rules, ..
+        } = &*self.policy;
         let request = self.request.take().expect("it was planned for");
         self.number = self.number.saturating_add(1);
-        if self.number < policy.rules.attempts.get() {
-            self.request = policy.requests.clone_request(&request);
+        if self.number < rules.attempts.get() {
+            self.request = requests.clone_request(&request);
         }
-        if let Some(further) = &mut self.further {
-            further.spent = further.withdrawal.take().map(Withdrawal::spend);
-            further.last = None;
-        }
+        let mut further = self.planned();
+        further.timer.set(None);
+        *further.last = None;
+        *further.spent = further.withdrawal.take().map(Withdrawal::spend);
         self.asked = Asked::since(context::mark());
         let _attempt = context::enter_attempt(self.number);
         let service = self.service.as_mut().expect("it was planned for");
@@ -242,6 +274,7 @@ impl<B: Backoff, E> Further<B, E> {
         Self {
             waits: Waits::new(policy),
             wait: Duration::ZERO,
+            timer: None,
             withdrawal: None,
             spent: None,
             last: None,

@@ -11,7 +11,6 @@ use backstop_core::{
     context::{self, Scope},
 };
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use crate::{Backoff, CloneRequest, call::Call};
@@ -32,14 +31,12 @@ pin_project! {
 
 pin_project! {
     #[project = StateProj]
-    #[repr(u8)]
     enum State<F> {
         /// An attempt has been made.
         Called { #[pin] response: F },
-        /// An attempt failed, and its future has been dropped.
-        Failed,
-        /// The next attempt is made once the timer fires, if the service is ready then.
-        Waiting { #[pin] timer: Sleep },
+        /// An attempt failed and its future has been dropped. The next one is made when its time
+        /// has come, if the service is ready then.
+        Waiting,
     }
 }
 
@@ -70,6 +67,7 @@ where
 {
     type Output = Result<S::Response, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let _trail = this.scope.enter();
@@ -113,20 +111,17 @@ where
         B: Backoff,
         R: CloneRequest<Request>,
     {
-        let Some(wait) = call.failed(fault) else {
+        if !call.failed(fault) {
             return Err(result);
-        };
-        // What the attempt held is given back first: its place in a limit, say.
-        self.set(Self::Failed);
-        match result {
-            // There would be nothing to return once this is gone, so it is kept if the next
-            // attempt would have to queue.
-            Ok(_) if !call.is_ready(cx) => return Err(result),
-            Ok(response) => drop(response),
-            Err(error) => call.keep(error),
         }
-        context::clear_fault();
-        self.set(Self::Waiting { timer: sleep(wait) });
+        // What the attempt held is given back first: its place in a limit, say.
+        self.set(Self::Waiting);
+        if result.is_ok() && !call.is_ready(cx) {
+            // There would be nothing to return once this is dropped, and the next attempt would
+            // have to queue.
+            return Err(result);
+        }
+        call.wait(result.err());
         Ok(())
     }
 
@@ -142,10 +137,7 @@ where
         C: Classify<Res, E>,
         R: CloneRequest<Request>,
     {
-        let StateProj::Waiting { timer } = self.as_mut().project() else {
-            panic!("polled after completion");
-        };
-        ready!(timer.poll(cx));
+        ready!(call.poll_wait(cx));
         let ready = call.poll_ready(cx)?;
         if ready.is_pending() || (call.has_error() && call.is_late()) {
             if let Some(error) = call.take_error() {
