@@ -35,8 +35,8 @@ const fn limit(row: &'static str, path: Path, at_most: f64, goal: f64) -> Limit 
 const LIMITS: [Limit; 13] = [
     limit("backstop timeout", Ready, 270.0, 130.0),
     limit("backstop timeout", Pending, 1050.0, 900.0),
-    limit("backstop retry", Ready, 280.0, 130.0),
-    limit("backstop retry + budget", Ready, 300.0, 150.0),
+    limit("backstop retry", Ready, 200.0, 130.0),
+    limit("backstop retry + budget", Ready, 220.0, 150.0),
     limit("backstop circuit breaker, consecutive", Ready, 140.0, 110.0),
     limit(
         "backstop circuit breaker, consecutive",
@@ -45,7 +45,7 @@ const LIMITS: [Limit; 13] = [
         200.0,
     ),
     limit("backstop circuit breaker, default", Ready, 300.0, 300.0),
-    limit("backstop circuit breaker, default", Rejected, 320.0, 200.0),
+    limit("backstop circuit breaker, default", Rejected, 330.0, 200.0),
     limit(
         "backstop circuit breaker, default, after 1 M calls",
         Ready,
@@ -54,8 +54,8 @@ const LIMITS: [Limit; 13] = [
     ),
     limit("backstop fallback", Ready, 225.0, 60.0),
     limit("backstop served-by, typed", Ready, 155.0, 60.0),
-    limit("stack: backstop", Ready, 1280.0, 400.0),
-    limit("stack: backstop", Pending, 2400.0, 1150.0),
+    limit("stack: backstop", Ready, 1200.0, 400.0),
+    limit("stack: backstop", Pending, 2300.0, 1150.0),
 ];
 
 /// What a stamp on an `http::Response` allocates: its extensions, at the first insert.

@@ -2,7 +2,7 @@
 
 use std::{future, sync::Arc};
 
-use backstop_core::{Name, ServedBy};
+use backstop_core::ServedBy;
 use tower::{
     limit::ConcurrencyLimit,
     load_shed::LoadShed,
@@ -66,11 +66,9 @@ pub(super) fn rows() -> Vec<Row> {
     let flaky = Bare::<u64, Flaky, Down>::new(Flaky::new());
     let within = Within(AtOnce(2), Arc::new(TpsBudget::default()));
     let http = Bare::<http::Response<u64>, Up, Down>::new(Up);
-    let name = Name::from("primary");
+    let stamp = ServedBy::new("primary".into());
     let extend = move |mut response: http::Response<u64>| {
-        response
-            .extensions_mut()
-            .insert(ServedBy::new(name.clone()));
+        response.extensions_mut().insert(stamp.clone());
         response
     };
     vec![
