@@ -57,11 +57,15 @@ impl Circuit {
         let [mut one, mut other] = (self.make)();
         let probe = seconds(&mut one, 1_000) / 1_000.0;
         let calls = (RUN.as_secs_f64() / probe) as u64;
-        let mut runs = [[0.0; RUNS]; 2];
-        for run in 0..RUNS {
-            runs[0][run] = calls as f64 / seconds(&mut one, calls) / 1e6;
-            runs[1][run] = 2.0 * calls as f64 / together(&mut one, &mut other, calls) / 1e6;
-        }
+        let runs: [(f64, f64); RUNS] = std::array::from_fn(|_| {
+            let alone = calls as f64 / seconds(&mut one, calls);
+            let together = 2.0 * calls as f64 / together(&mut one, &mut other, calls);
+            (alone / 1e6, together / 1e6)
+        });
+        let runs = [
+            runs.map(|(alone, _)| alone),
+            runs.map(|(_, together)| together),
+        ];
         runs.map(|mut runs| {
             runs.sort_by(f64::total_cmp);
             [runs[RUNS - 1], runs[RUNS / 2]]

@@ -37,11 +37,11 @@ const LIMITS: [Limit; 13] = [
     limit("backstop timeout", Pending, 1050.0, 900.0),
     limit("backstop retry", Ready, 200.0, 130.0),
     limit("backstop retry + budget", Ready, 220.0, 150.0),
-    limit("backstop circuit breaker, consecutive", Ready, 140.0, 110.0),
+    limit("backstop circuit breaker, consecutive", Ready, 110.0, 110.0),
     limit(
         "backstop circuit breaker, consecutive",
         Rejected,
-        320.0,
+        330.0,
         200.0,
     ),
     limit("backstop circuit breaker, default", Ready, 300.0, 300.0),
