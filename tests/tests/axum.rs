@@ -1,5 +1,7 @@
 //! The layers inside an axum router.
 
+#![cfg(test)]
+
 use std::{
     convert::Infallible,
     net::SocketAddr,

@@ -1,5 +1,7 @@
 //! The layers round the HTTP clients that are tower services already.
 
+#![cfg(test)]
+
 use std::{
     net::SocketAddr,
     sync::{

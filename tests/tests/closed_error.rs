@@ -1,5 +1,7 @@
 //! An error type of one's own stays exhaustive through the whole stack.
 
+#![cfg(test)]
+
 use std::{fmt, time::Duration};
 
 use backstop_circuit_breaker::CircuitBreakerLayer;

@@ -1,5 +1,7 @@
 //! A call through the whole stack can be dropped wherever it waits, and nothing is left behind.
 
+#![cfg(test)]
+
 use std::{
     num::NonZeroU32,
     sync::{
@@ -21,7 +23,7 @@ use tokio::{
 };
 use tower::{Service, ServiceBuilder, ServiceExt, limit::GlobalConcurrencyLimitLayer, service_fn};
 
-const TOKENS: u32 = 500;
+const TOKENS: NonZeroU32 = NonZeroU32::new(500).expect("not zero");
 const COST: u32 = 14;
 
 /// Everything that a call may take and must give back.
@@ -62,7 +64,7 @@ fn candidate(
     let gauges = Gauges {
         circuit: breaker.handle(),
         places: Arc::new(Semaphore::new(3)),
-        budget: Budget::tokens(NonZeroU32::new(TOKENS).unwrap()),
+        budget: Budget::tokens(TOKENS),
         alive: Arc::default(),
         calls: Arc::default(),
     };
@@ -110,7 +112,7 @@ fn assert_given_back(gauges: &Gauges, at: usize) {
     assert_eq!(counts.slow_in_flight, 0, "dropped after {at} polls");
     // Only attempts that were made have cost anything.
     let further = gauges.calls.load(Ordering::Relaxed).saturating_sub(1);
-    let left = f64::from(TOKENS - further * COST);
+    let left = f64::from(TOKENS.get() - further * COST);
     assert_eq!(gauges.budget.balance(), left, "dropped after {at} polls");
     // And the thread has forgotten the call.
     assert!(context::deadline().is_none());

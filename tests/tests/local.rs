@@ -1,5 +1,7 @@
 //! A service that can't leave its thread, through the whole stack: no layer asks for `Send`.
 
+#![cfg(test)]
+
 use std::{cell::Cell, rc::Rc, time::Duration};
 
 use backstop_circuit_breaker::CircuitBreakerLayer;

@@ -1,5 +1,7 @@
 //! The five layers in the order that is recommended, over services of plain types.
 
+#![cfg(test)]
+
 use std::{
     num::NonZeroU32,
     sync::{

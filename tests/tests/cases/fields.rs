@@ -68,7 +68,7 @@ impl<'a> Fields<'a> {
         self.typed(name, "a list", Value::as_array)
     }
 
-    pub(crate) fn object(&self, name: &str) -> Replay<Option<Fields<'a>>> {
+    pub(crate) fn object(&self, name: &str) -> Replay<Option<Self>> {
         Ok(self
             .typed(name, "an object", Value::as_object)?
             .map(Fields::of))

@@ -1,5 +1,7 @@
 //! The layers round a tonic client and inside a tonic server.
 
+#![cfg(test)]
+
 mod greeter;
 
 use std::{error::Error, num::NonZeroU32, time::Duration};

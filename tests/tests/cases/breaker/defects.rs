@@ -152,7 +152,7 @@ fn long_idle(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
 /// Hears every change, is slow, asks the circuit back, and panics once.
 #[derive(Default)]
 struct Hard {
-    breaker: OnceLock<CircuitBreaker<Arc<Hard>>>,
+    breaker: OnceLock<CircuitBreaker<Arc<Self>>>,
     heard: Mutex<Vec<Transition>>,
 }
 

@@ -67,7 +67,8 @@ fn formula(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
     let kind = row.must("kind", Fields::str)?;
     let spread = |low: Duration, high: Duration, mut draw: Box<dyn FnMut() -> Duration + '_>| {
         let draws: Vec<_> = (0..2_000).map(|_| draw()).collect();
-        let (least, most) = (*draws.iter().min().unwrap(), *draws.iter().max().unwrap());
+        let least = draws.iter().copied().fold(Duration::MAX, Duration::min);
+        let most = draws.iter().copied().fold(Duration::ZERO, Duration::max);
         expect("within", least >= low && most <= high, true)?;
         let near = (high - low) / 50;
         expect("spread", least <= low + near && most >= high - near, true)

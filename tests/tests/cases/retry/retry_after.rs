@@ -1,6 +1,6 @@
 //! What services say about trying again, as it is read from headers.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use backstop_core::RetryHint;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -62,7 +62,7 @@ fn hint(headers: &[(HeaderName, &str)], now: Duration) -> Replay<RetryHint> {
 }
 
 fn date(at: Duration) -> String {
-    httpdate::fmt_http_date(SystemTime::from(UNIX_EPOCH + at))
+    httpdate::fmt_http_date(UNIX_EPOCH + at)
 }
 
 /// The header that the row has; a `null` is a header that is not there.
