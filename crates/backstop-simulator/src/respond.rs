@@ -87,7 +87,11 @@ impl Respond<'_> {
             return self.fault_failure(&route.interruption(), None, Some(route), model);
         }
         let whole = route.whole(&turn, &self.stamp);
-        sleep(self.pace().whole(turn.chunks())).await;
+        let pause = self.pace().whole(turn.chunks());
+        // Even a timer of no length fires only with the next tick of the clock.
+        if !pause.is_zero() {
+            sleep(pause).await;
+        }
         self.plain(whole)
     }
 
