@@ -31,3 +31,13 @@ loom:
 # Whether the tests notice a changed line in the heart of the layers (needs cargo-mutants).
 mutants:
     cargo mutants -p backstop-circuit-breaker -p backstop-retry -p backstop-core --file '*/state.rs' --file '*/window.rs' --file '*/budget.rs' --file '*/backoff.rs'
+
+# The gateway beside nginx and other gateways, under load (needs wrk and nginx).
+load *args:
+    cargo build --release -p backstop-gateway
+    python3 tests/load/load.py {{ args }}
+
+# The status page in headless Chromium, in an outage, with screenshots (needs Node and Chromium).
+look:
+    cargo build -p backstop-gateway
+    node tests/status_page/look.mjs target/debug/backstop
