@@ -10,6 +10,8 @@ use backstop_circuit_breaker::{
 };
 use backstop_core::{FaultKind, Name};
 
+use serde_json::Value;
+
 use super::{settings::count, subject::advance};
 use crate::{
     fields::Fields,
@@ -68,12 +70,8 @@ async fn snapshot(row: &Fields<'_>, policy: &Policy) -> Replay {
         restored => return unknown(format!("restored {restored:?}")),
     }
     if let Some(attempts) = row.array("backoff_attempts_replayed")? {
-        let openings = u64::from(restored.counts().openings);
-        expect(
-            "openings",
-            Some(openings),
-            attempts.last().and_then(|it| it.as_u64()),
-        )?;
+        let seen: Vec<_> = (1..=restored.counts().openings).map(Value::from).collect();
+        expect("openings", &seen, attempts)?;
     }
     match row.str("wait")? {
         None => {}

@@ -120,12 +120,15 @@ pub(super) fn steps(case: &Case) -> Replay {
         }
         Ok(())
     });
-    let says = |name: &str| case.steps.iter().any(|step| step.contains_key(name));
-    if says("x-amz-retry-after") {
+    let asks = |step: &Map<String, Value>| {
+        let wait = step.get("x-amz-retry-after").and_then(Value::as_str);
+        wait.is_some_and(|wait| wait.parse::<u64>().is_ok())
+    };
+    if case.steps.iter().any(asks) {
         return differing("the header is one vendor's own; it is not read", outcome);
     }
     let waits_in_vain = case.steps.iter().any(|step| {
-        step["expect"]["outcome"] != "retry" && step["expect"].get("delay_ms").is_some()
+        step["expect"]["outcome"] == "quota" && step["expect"].get("delay_ms").is_some()
     });
     if waits_in_vain {
         return differing("nothing is waited for after the last attempt", outcome);

@@ -3,6 +3,7 @@
 mod aws;
 mod backoff;
 mod budget;
+mod chance;
 mod defects;
 mod retry_after;
 
