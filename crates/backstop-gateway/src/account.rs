@@ -1,14 +1,7 @@
 //! What is known of one call, told when it is over: to the metrics, to the caller's limits, and in
 //! one line of the log.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use backstop_core::{Fault, FaultKind, Name, ServedBy, Trail};
 use backstop_llm::{Chunk, Collector, Completion, Dialect, Error, Event, Usage};
@@ -19,6 +12,7 @@ use tracing::{Span, info};
 use crate::{
     callers::{Admitted, Caller},
     gateway::{Running, Shared},
+    in_flight::Place,
     ledger,
     stack::{Answers, Question},
     trace,
@@ -121,33 +115,6 @@ impl Call {
             Some(500..=599) => "5xx",
             _ => "none",
         }
-    }
-}
-
-/// How many calls are running.
-#[derive(Debug, Default)]
-pub(crate) struct InFlight(AtomicUsize);
-
-impl InFlight {
-    pub(crate) fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// One more, unless `limit` are running.
-    pub(crate) fn enter(self: &Arc<Self>, limit: usize) -> Option<Place> {
-        let before = self.0.fetch_add(1, Ordering::Relaxed);
-        let place = Place(self.clone());
-        (before < limit).then_some(place)
-    }
-}
-
-/// The place of one call among those that are running.
-#[derive(Debug)]
-pub(crate) struct Place(Arc<InFlight>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

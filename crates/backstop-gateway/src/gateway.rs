@@ -14,11 +14,11 @@ use tokio::{net::TcpListener, sync::Notify, task::JoinHandle, time};
 use tracing::{info, warn};
 
 use crate::{
-    account::InFlight,
     alerts::{self, Alerts},
     callers::Callers,
     config::{Config, ConfigError, Telemetry},
     history::History,
+    in_flight::InFlight,
     metrics::Metrics,
     operator,
     server::{self, Acceptor},

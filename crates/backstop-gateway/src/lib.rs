@@ -22,6 +22,7 @@ mod account;
 mod alerts;
 mod gateway;
 mod history;
+mod in_flight;
 mod ledger;
 mod metrics;
 mod operator;

@@ -1,5 +1,6 @@
 //! The schema: which tables and keys there are, and what fits together.
 
+mod candidate;
 mod keys;
 mod models;
 mod policies;

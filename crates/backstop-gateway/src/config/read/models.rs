@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use backstop_core::{FaultKind, FaultKinds, Name};
-use backstop_fallback::FAIL_OVER;
-use backstop_llm::{Abilities, Need, Needs, Resumes};
+use backstop_core::{FaultKind, Name};
+use backstop_llm::Needs;
 
-use super::{attempts, policies::Policies, positive};
+use super::{
+    candidate::{candidate, needs},
+    policies::Policies,
+};
 use crate::config::{
     Candidate, Model, Ordering, Price, Provider, Target,
-    reader::{Table, Value, nearest},
+    reader::{Table, Value},
 };
 
 const CANDIDATES: &str = "add candidates = [\"provider:model\", …]";
-const NAME: &str = "write \"provider:model\", as in \"anthropic:claude-opus-4-8\"";
 
 /// What candidates may refer to.
 pub(super) struct Known<'a> {
@@ -167,211 +168,4 @@ fn larger_windows(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
         largest = largest.max(own);
     }
     candidates
-}
-
-fn candidate(value: &Value<'_>, known: &Known<'_>, allow_loss: Needs) -> Option<Candidate> {
-    if !value.is_table() {
-        let (name, mut target) = target(value, known)?;
-        target.allow(allow_loss);
-        return Some(Candidate {
-            name,
-            target,
-            attempts: None,
-            after: FAIL_OVER,
-            weight: 1,
-            tier: 0,
-            degraded: None,
-        });
-    }
-    let mut table = value.table()?;
-    let named = table.get("candidate");
-    let reply = table.get("reply");
-    let cached = table.get("cached");
-    let name = table.get("name").and_then(|name| name.string());
-    let attempts = table.get("attempts").and_then(|value| attempts(&value));
-    let number = |value: Value<'_>| u32::try_from(value.integer(0..=1_000_000)?).ok();
-    let weight = table.get("weight").and_then(number);
-    let tier = table.get("tier").and_then(number);
-    let degraded = table.get("degraded").and_then(|value| value.string());
-    let also = table.get("also_after").map(|value| kinds(&value));
-    let only = table.get("only_after").map(|value| kinds(&value));
-    let found = match (named, reply, cached) {
-        (Some(named), None, None) => target(&named, known).map(|(name, mut target)| {
-            target.allow(allow_loss);
-            details(&mut table, &mut target);
-            (name, target)
-        }),
-        (None, Some(reply), None) => reply
-            .string()
-            .map(|text| (Name::from("static"), Target::Reply(text))),
-        (None, None, Some(cached)) => {
-            positive(&cached).map(|max_age| (Name::from("cache"), Target::Cached(max_age)))
-        }
-        _ => {
-            table.problem(
-                "should have one of `candidate`, `cached` and `reply`",
-                "write { candidate = \"provider:model\" }, { cached = \"1h\" } or { reply = \"…\" }",
-            );
-            None
-        }
-    };
-    table.finish();
-    let (standard, target) = found?;
-    // A reply costs nothing and is there at once: no order but that of tiers may put it first.
-    let last = match target {
-        Target::Reply(_) => u32::MAX,
-        Target::Cached(_) => u32::MAX - 1,
-        Target::Provider { .. } => 0,
-    };
-    Some(Candidate {
-        name: name.map_or(standard, Name::from),
-        target,
-        attempts,
-        weight: weight.unwrap_or(1),
-        tier: tier.unwrap_or(last),
-        degraded,
-        after: match (only, also) {
-            (Some(only), None) => only,
-            (None, Some(also)) => also.iter().fold(FAIL_OVER, FaultKinds::with),
-            (None, None) => FAIL_OVER,
-            (Some(_), Some(_)) => {
-                value.problem(
-                    "has both `also_after` and `only_after`",
-                    "leave one of them out",
-                );
-                FAIL_OVER
-            }
-        },
-    })
-}
-
-/// A list of kinds of failure: `["filtered", "too_large"]`.
-fn kinds(value: &Value<'_>) -> FaultKinds {
-    let read = |item: Value<'_>| {
-        let text = item.string()?;
-        let found = FaultKind::ALL.into_iter().find(|kind| kind.label() == text);
-        if found.is_none() {
-            let known = FaultKind::ALL.map(FaultKind::label);
-            let instead = match nearest(&text, &known) {
-                Some(meant) => format!("did you mean \"{meant}\"?"),
-                None => format!("known: {}", known.join(", ")),
-            };
-            item.problem(format_args!("is no kind of failure: \"{text}\""), instead);
-        }
-        found
-    };
-    let items = value.array().unwrap_or_default();
-    items.into_iter().filter_map(read).collect()
-}
-
-/// What is said of a candidate's model beyond its name.
-fn details(table: &mut Table<'_>, target: &mut Target) {
-    let Target::Provider {
-        abilities,
-        allow_loss,
-        system,
-        ..
-    } = target
-    else {
-        return;
-    };
-    let tokens = |value: Value<'_>| value.integer(1..=u64::MAX);
-    if let Some(window) = table.get("context_window").and_then(tokens) {
-        *abilities = abilities.with_context_window(window);
-    }
-    if let Some(output) = table.get("max_output").and_then(tokens) {
-        *abilities = abilities.with_max_output(output);
-    }
-    if let Some(value) = table.get("can") {
-        *abilities = needs(&value).iter().fold(*abilities, Abilities::with);
-    }
-    if let Some(value) = table.get("lacks") {
-        *abilities = needs(&value).iter().fold(*abilities, Abilities::without);
-    }
-    if let Some(resumes) = table.get("resumes").and_then(|value| resumes(&value)) {
-        *abilities = abilities.resuming(resumes);
-    }
-    if let Some(value) = table.get("allow_loss") {
-        *allow_loss = needs(&value);
-    }
-    *system = table.get("system").and_then(|value| value.string());
-}
-
-/// A list of what a request may need: `["images", "json_schema"]`.
-fn needs(value: &Value<'_>) -> Needs {
-    let known = Need::ALL.map(Need::as_str);
-    let read = |item: Value<'_>| {
-        let text = item.string()?;
-        let need = text.parse().ok();
-        if need.is_none() {
-            let instead = match nearest(&text, &known) {
-                Some(meant) => format!("did you mean \"{meant}\"?"),
-                None => format!("known: {}", known.join(", ")),
-            };
-            item.problem(
-                format_args!("is nothing a request may need: \"{text}\""),
-                instead,
-            );
-        }
-        need
-    };
-    let items = value.array().unwrap_or_default();
-    items
-        .into_iter()
-        .filter_map(read)
-        .fold(Needs::NONE, Needs::with)
-}
-
-fn resumes(value: &Value<'_>) -> Option<Resumes> {
-    const ALL: [(&str, Resumes); 4] = [
-        ("continue_final_message", Resumes::ContinueFinalMessage),
-        ("instruction", Resumes::Instruction),
-        ("never", Resumes::Never),
-        ("prefill", Resumes::Prefill),
-    ];
-    let text = value.string()?;
-    let found = ALL.iter().find(|(name, _)| *name == text);
-    if found.is_none() {
-        let names = ALL.map(|(name, _)| name).join("\", \"");
-        value.problem(
-            "is no known way to go on with an answer",
-            format!("write one of \"{names}\""),
-        );
-    }
-    found.map(|(_, resumes)| *resumes)
-}
-
-/// `provider:model`: a model's own name may hold colons, a provider's may not.
-fn target(value: &Value<'_>, known: &Known<'_>) -> Option<(Name, Target)> {
-    let text = value.string()?;
-    let Some((provider, model)) = text.split_once(':').filter(|(_, model)| !model.is_empty())
-    else {
-        value.problem(
-            format_args!("names no provider and model: \"{text}\""),
-            NAME,
-        );
-        return None;
-    };
-    let Some((provider, described)) = known.providers.get_key_value(provider) else {
-        let known: Vec<&str> = known.providers.keys().map(|name| &**name).collect();
-        let instead = match nearest(provider, &known) {
-            Some(meant) => format!("did you mean \"{meant}:{model}\"?"),
-            None => format!("add a table [providers.{provider}]"),
-        };
-        value.problem(
-            format_args!("names an unknown provider: \"{provider}\""),
-            instead,
-        );
-        return None;
-    };
-    let target = Target::Provider {
-        provider: provider.clone(),
-        model: model.to_owned(),
-        key: 0,
-        abilities: Abilities::of(described.dialect, model),
-        allow_loss: Needs::NONE,
-        system: None,
-        price: known.prices.get(&text).copied(),
-    };
-    Some((Name::from(text), target))
 }

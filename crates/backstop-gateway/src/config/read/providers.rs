@@ -7,7 +7,8 @@ use backstop_llm::{Dialect, Secret};
 
 use crate::config::{
     Provider,
-    reader::{Table, Value, nearest},
+    nearest::nearest,
+    reader::{Table, Value},
 };
 
 /// Reads `[providers]`.
