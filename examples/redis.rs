@@ -35,6 +35,7 @@ async fn main() -> Result<(), BoxError> {
     if Command::new("redis-server")
         .arg("--version")
         .output()
+        .await
         .is_err()
     {
         println!("skipped: redis-server is not installed");

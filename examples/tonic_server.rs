@@ -72,23 +72,22 @@ async fn main() -> Result<(), BoxError> {
         .layer(breaker.until_end())
         .into_inner();
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
+    let address = format!("http://{}", listener.local_addr()?);
     let server = Server::builder()
         .layer(AbsorbLayer::new(layers, respond))
         .add_service(GreeterServer::new(Broken));
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
 
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
-    let mut client = GreeterClient::new(endpoint.connect().await?);
+    let channel = Endpoint::from_shared(address)?.connect().await?;
+    let mut client = GreeterClient::new(channel);
     if let Err(status) = client.say_hello(HelloRequest::default()).await {
         println!("{:?}: {}", status.code(), status.message());
     }
     for name in ["Grace", "Edsger"] {
         let request = HelloRequest { name: name.into() };
         match client.say_hellos(request).await {
-            Ok(stream) => {
-                let mut greetings = stream.into_inner();
-                while let Ok(Some(greeting)) = greetings.message().await {
+            Ok(mut stream) => {
+                while let Ok(Some(greeting)) = stream.get_mut().message().await {
                     println!("{}, and the stream broke off", greeting.message);
                 }
             }
