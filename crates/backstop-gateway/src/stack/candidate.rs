@@ -191,10 +191,13 @@ fn retry(
     retry: &config::Retry,
     budget: &Budget,
 ) -> Result<RetryLayer<ChatClassifier>, InvalidBackoff> {
+    let backoff = Exponential::new(retry.base, retry.cap)?;
     let layer = RetryLayer::new()
         .classify(ChatClassifier::new())
         .attempts(candidate.attempts.unwrap_or(retry.attempts))
-        .backoff(Exponential::new(retry.base, retry.cap)?)
+        // An overloaded provider is not waited for any longer than the config says.
+        .throttled(backoff.clone())
+        .backoff(backoff)
         .retry_after_cap(retry.retry_after_cap)
         .budget(budget.clone());
     Ok(layer)
