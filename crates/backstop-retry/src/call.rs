@@ -1,13 +1,11 @@
 use std::{
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use backstop_core::{Attempt, Classify, Fault, FaultKind, Spent, Verdict, Withdrawal, context};
-use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::{Backoff, CloneRequest, asked::Asked, policy::Policy, waits::Waits};
@@ -15,8 +13,8 @@ use crate::{Backoff, CloneRequest, asked::Asked, policy::Policy, waits::Waits};
 /// Why a failure was not tried again although it would have been.
 const SENT_ONCE: &str = "failed, and the request could be sent only once";
 
-/// What one call carries from attempt to attempt. `E` is the service's error.
-pub(crate) struct Call<S, Request, E, C, B, R> {
+/// What one call carries from attempt to attempt.
+pub(crate) struct Call<S, Request, C, B, R> {
     number: u32,
     asked: Asked,
     // Whether results are another retry's to judge, further out.
@@ -25,38 +23,39 @@ pub(crate) struct Call<S, Request, E, C, B, R> {
     // For the next attempt; none where there can't be one.
     service: Option<S>,
     request: Option<Request>,
-    // None until a failure is to be tried again. It is twice as large as all the rest, which a call
-    // that succeeds would move about in vain; and a wait outweighs an allocation by far.
-    further: Option<Pin<Box<Further<B, E>>>>,
+    // None until a failure is to be tried again.
+    waits: Option<Waits<B>>,
+    // The wait before the coming attempt, and then the present one.
+    wait: Duration,
+    // What the present attempt cost.
+    spent: Option<Spent>,
 }
 
-pin_project! {
-    #[project = FurtherProj]
-    /// What is known of a call once it is tried again.
-    struct Further<B, E> {
-        waits: Waits<B>,
-        // The wait before the coming attempt, and then the present one.
-        wait: Duration,
-        // None while an attempt is under way.
-        #[pin]
-        timer: Option<Sleep>,
-        // For the coming attempt. It goes back where it came from if that is never made.
-        withdrawal: Option<Withdrawal>,
-        // What the present attempt cost.
-        spent: Option<Spent>,
-        // What there is to return if the coming attempt can't be made. A response has been let go
-        // by then, and what it held with it.
-        last: Option<Last<E>>,
-    }
-}
-
-/// An error, and the fault that a layer further in left behind it.
-struct Last<E> {
+/// An error that is to be tried again, and the fault that a layer further in left behind it: what
+/// there is to return if the coming attempt can't be made.
+pub(crate) struct Last<E> {
     error: E,
     left: Option<Fault>,
 }
 
-impl<S, Request, E, C, B, R> Call<S, Request, E, C, B, R> {
+impl<E> Last<E> {
+    /// Keeps an error. A response is let go instead, and what it held with it.
+    pub(crate) fn keep<Res>(result: Result<Res, E>) -> Option<Self> {
+        let left = context::fault();
+        context::clear_fault();
+        result.err().map(|error| Self { error, left })
+    }
+
+    /// The error, to be returned after all.
+    pub(crate) fn give_back(self) -> E {
+        if let Some(fault) = self.left {
+            context::leave_fault(fault);
+        }
+        self.error
+    }
+}
+
+impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
     /// A call within an attempt of another retry, which passes through.
     pub(crate) fn within(number: u32, asked: Asked, policy: Arc<Policy<C, B, R>>) -> Self {
         Self {
@@ -66,7 +65,9 @@ impl<S, Request, E, C, B, R> Call<S, Request, E, C, B, R> {
             policy,
             service: None,
             request: None,
-            further: None,
+            waits: None,
+            wait: Duration::ZERO,
+            spent: None,
         }
     }
 
@@ -85,7 +86,9 @@ impl<S, Request, E, C, B, R> Call<S, Request, E, C, B, R> {
             policy,
             service,
             request,
-            further: None,
+            waits: None,
+            wait: Duration::ZERO,
+            spent: None,
         }
     }
 
@@ -106,7 +109,7 @@ impl<S, Request, E, C, B, R> Call<S, Request, E, C, B, R> {
     /// What went wrong with the present attempt, where that is this retry's to judge. A success
     /// settles what it cost.
     #[inline]
-    pub(crate) fn fault<Res>(&mut self, result: Result<&Res, &E>) -> Option<Fault>
+    pub(crate) fn fault<Res, E>(&mut self, result: Result<&Res, &E>) -> Option<Fault>
     where
         C: Classify<Res, E>,
     {
@@ -119,33 +122,20 @@ impl<S, Request, E, C, B, R> Call<S, Request, E, C, B, R> {
             return Some(fault);
         }
         if let (Verdict::Success, Some(budget)) = (verdict, &policy.rules.budget) {
-            let further = self.further.as_mut();
-            let spent = further.and_then(|further| further.as_mut().project().spent.take());
-            budget.success(spent);
+            budget.success(self.spent.take());
         }
         None
     }
 
-    /// The present attempt failed: it is recorded. Whether there is to be another; that is paid for
-    /// already.
-    pub(crate) fn failed(&mut self, fault: &Fault) -> bool
-    where
-        B: Backoff,
-        R: CloneRequest<Request>,
-    {
-        self.plan(fault).is_some()
-    }
-
-    fn plan(&mut self, fault: &Fault) -> Option<()>
+    /// The present attempt failed: it is recorded. Where there is to be another, how long to wait
+    /// before it, and what it takes from the budget.
+    pub(crate) fn failed(&mut self, fault: &Fault) -> Option<(Duration, Option<Withdrawal>)>
     where
         B: Backoff,
         R: CloneRequest<Request>,
     {
         let (number, rules) = (self.number, &self.policy.rules);
-        let (wait, spent) = match &mut self.further {
-            Some(further) => (further.wait, further.as_mut().project().spent.take()),
-            None => (Duration::ZERO, None),
-        };
+        let (wait, spent) = (self.wait, self.spent.take());
         if let (FaultKind::Refused, Some(spent), Some(budget)) =
             (fault.kind(), spent, &rules.budget)
         {
@@ -163,52 +153,13 @@ impl<S, Request, E, C, B, R> Call<S, Request, E, C, B, R> {
         if !is_allowed || !context::may_attempt() {
             return None;
         }
-        let further = self
-            .further
-            .get_or_insert_with(|| Box::pin(Further::new(&self.policy)));
-        let further = further.as_mut().project();
-        *further.wait = further.waits.next(fault, rules)?;
-        if !rules.fits(*further.wait, now) {
+        let waits = self.waits.get_or_insert_with(|| Waits::new(&self.policy));
+        self.wait = waits.next(fault, rules)?;
+        if !rules.fits(self.wait, now) {
             return None;
         }
-        *further.withdrawal = rules.pay(fault.kind()).ok()?;
-        Some(())
-    }
-
-    /// Begins the wait for the coming attempt. An error is kept for then.
-    pub(crate) fn wait(&mut self, error: Option<E>) {
-        let left = context::fault();
-        context::clear_fault();
-        let mut further = self.planned();
-        let timer = sleep(*further.wait);
-        further.timer.set(Some(timer));
-        *further.last = error.map(|error| Last { error, left });
-    }
-
-    /// Waits for the time of the coming attempt.
-    pub(crate) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let timer = self.planned().timer.as_pin_mut();
-        timer.expect("polled after completion").poll(cx)
-    }
-
-    fn planned(&mut self) -> FurtherProj<'_, B, E> {
-        let further = self.further.as_mut().expect("it was planned for");
-        further.as_mut().project()
-    }
-
-    /// Whether there is an error to return.
-    pub(crate) fn has_error(&self) -> bool {
-        let further = self.further.as_ref();
-        further.is_some_and(|further| further.last.is_some())
-    }
-
-    /// The error that was kept.
-    pub(crate) fn take_error(&mut self) -> Option<E> {
-        let last = self.planned().last.take()?;
-        if let Some(fault) = last.left {
-            context::leave_fault(fault);
-        }
-        Some(last.error)
+        let paid = rules.pay(fault.kind()).ok()?;
+        Some((self.wait, paid))
     }
 
     /// Whether the service would take another call just now.
@@ -224,10 +175,10 @@ impl<S, Request, E, C, B, R> Call<S, Request, E, C, B, R> {
     }
 
     /// The service for the coming attempt, once it is ready.
-    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), E>>
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>>
     where
-        S: Service<Request, Error = E>,
-        C: Classify<S::Response, E>,
+        S: Service<Request>,
+        C: Classify<S::Response, S::Error>,
     {
         let service = self.service.as_mut().expect("it was planned for");
         let ready = service.poll_ready(cx);
@@ -244,8 +195,8 @@ impl<S, Request, E, C, B, R> Call<S, Request, E, C, B, R> {
         !self.policy.rules.fits(Duration::ZERO, Instant::now())
     }
 
-    /// Makes another attempt, on a service that is ready.
-    pub(crate) fn attempt(&mut self) -> S::Future
+    /// Makes another attempt, paid for by `paid`, on a service that is ready.
+    pub(crate) fn attempt(&mut self, paid: Option<Withdrawal>) -> S::Future
     where
         S: Service<Request>,
         R: CloneRequest<Request>,
@@ -258,26 +209,10 @@ impl<S, Request, E, C, B, R> Call<S, Request, E, C, B, R> {
         if self.number < rules.attempts.get() {
             self.request = requests.clone_request(&request);
         }
-        let mut further = self.planned();
-        further.timer.set(None);
-        *further.last = None;
-        *further.spent = further.withdrawal.take().map(Withdrawal::spend);
+        self.spent = paid.map(Withdrawal::spend);
         self.asked = Asked::since(context::mark());
         let _attempt = context::enter_attempt(self.number);
         let service = self.service.as_mut().expect("it was planned for");
         service.call(request)
-    }
-}
-
-impl<B: Backoff, E> Further<B, E> {
-    fn new<C, R>(policy: &Policy<C, B, R>) -> Self {
-        Self {
-            waits: Waits::new(policy),
-            wait: Duration::ZERO,
-            timer: None,
-            withdrawal: None,
-            spent: None,
-            last: None,
-        }
     }
 }

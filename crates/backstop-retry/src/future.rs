@@ -7,13 +7,17 @@ use std::{
 };
 
 use backstop_core::{
-    Classify, Fault,
+    Classify, Fault, Withdrawal,
     context::{self, Scope},
 };
 use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
-use crate::{Backoff, CloneRequest, call::Call};
+use crate::{
+    Backoff, CloneRequest,
+    call::{Call, Last},
+};
 
 pin_project! {
     /// The future of [`Retry`](crate::Retry).
@@ -23,20 +27,26 @@ pin_project! {
         S: Service<Request>,
     {
         #[pin]
-        state: State<S::Future>,
+        state: State<S::Future, S::Error>,
         scope: Scope,
-        call: Call<S, Request, S::Error, C, B, R>,
+        call: Call<S, Request, C, B, R>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<F> {
+    enum State<F, E> {
         /// An attempt has been made.
         Called { #[pin] response: F },
         /// An attempt failed and its future has been dropped. The next one is made when its time
         /// has come, if the service is ready then.
-        Waiting,
+        Waiting {
+            #[pin]
+            timer: Sleep,
+            // For the coming attempt. It goes back where it came from if that is never made.
+            paid: Option<Withdrawal>,
+            last: Option<Last<E>>,
+        },
     }
 }
 
@@ -48,7 +58,7 @@ where
     pub(crate) const fn new(
         response: S::Future,
         scope: Scope,
-        call: Call<S, Request, S::Error, C, B, R>,
+        call: Call<S, Request, C, B, R>,
     ) -> Self {
         Self {
             state: State::Called { response },
@@ -93,7 +103,7 @@ where
     }
 }
 
-impl<F, Res, E> State<F>
+impl<F, Res, E> State<F, E>
 where
     F: Future<Output = Result<Res, E>>,
 {
@@ -101,7 +111,7 @@ where
     #[cold]
     fn fail<S, Request, C, B, R>(
         mut self: Pin<&mut Self>,
-        call: &mut Call<S, Request, E, C, B, R>,
+        call: &mut Call<S, Request, C, B, R>,
         result: Result<Res, E>,
         fault: &Fault,
         cx: &mut Context<'_>,
@@ -111,17 +121,23 @@ where
         B: Backoff,
         R: CloneRequest<Request>,
     {
-        if !call.failed(fault) {
+        let Some((wait, paid)) = call.failed(fault) else {
             return Err(result);
-        }
+        };
         // What the attempt held is given back first: its place in a limit, say.
-        self.set(Self::Waiting);
+        self.set(Self::Waiting {
+            timer: sleep(wait),
+            paid,
+            last: None,
+        });
         if result.is_ok() && !call.is_ready(cx) {
             // There would be nothing to return once this is dropped, and the next attempt would
             // have to queue.
             return Err(result);
         }
-        call.wait(result.err());
+        if let StateProj::Waiting { last, .. } = self.project() {
+            *last = Last::keep(result);
+        }
         Ok(())
     }
 
@@ -129,7 +145,7 @@ where
     #[cold]
     fn poll_again<S, Request, C, B, R>(
         mut self: Pin<&mut Self>,
-        call: &mut Call<S, Request, E, C, B, R>,
+        call: &mut Call<S, Request, C, B, R>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), E>>
     where
@@ -137,15 +153,18 @@ where
         C: Classify<Res, E>,
         R: CloneRequest<Request>,
     {
-        ready!(call.poll_wait(cx));
+        let StateProj::Waiting { timer, paid, last } = self.as_mut().project() else {
+            return Poll::Ready(Ok(()));
+        };
+        ready!(timer.poll(cx));
         let ready = call.poll_ready(cx)?;
-        if ready.is_pending() || (call.has_error() && call.is_late()) {
-            if let Some(error) = call.take_error() {
-                return Poll::Ready(Err(error));
+        if ready.is_pending() || (last.is_some() && call.is_late()) {
+            if let Some(last) = last.take() {
+                return Poll::Ready(Err(last.give_back()));
             }
             ready!(ready);
         }
-        let response = call.attempt();
+        let response = call.attempt(paid.take());
         self.set(Self::Called { response });
         Poll::Ready(Ok(()))
     }
