@@ -35,8 +35,8 @@ const fn limit(row: &'static str, path: Path, at_most: f64, goal: f64) -> Limit 
 const LIMITS: [Limit; 13] = [
     limit("backstop timeout", Ready, 270.0, 130.0),
     limit("backstop timeout", Pending, 1050.0, 900.0),
-    limit("backstop retry", Ready, 200.0, 130.0),
-    limit("backstop retry + budget", Ready, 220.0, 150.0),
+    limit("backstop retry", Ready, 250.0, 130.0),
+    limit("backstop retry + budget", Ready, 270.0, 150.0),
     limit("backstop circuit breaker, consecutive", Ready, 110.0, 110.0),
     limit(
         "backstop circuit breaker, consecutive",
@@ -54,8 +54,8 @@ const LIMITS: [Limit; 13] = [
     ),
     limit("backstop fallback", Ready, 225.0, 60.0),
     limit("backstop served-by, typed", Ready, 155.0, 60.0),
-    limit("stack: backstop", Ready, 1200.0, 400.0),
-    limit("stack: backstop", Pending, 2300.0, 1150.0),
+    limit("stack: backstop", Ready, 1400.0, 400.0),
+    limit("stack: backstop", Pending, 2450.0, 1150.0),
 ];
 
 /// What a stamp on an `http::Response` allocates: its extensions, at the first insert.
