@@ -1,15 +1,17 @@
 //! One model of a provider, as a tower service.
 
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
 };
 
 use backstop_core::{Fault, FaultKind, Name, RetryHint};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use reqwest::Url;
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -51,8 +53,26 @@ struct Config {
     allow_loss: Needs,
     system: Option<SystemPrompt>,
     commit: Commit,
+    asked: OnceLock<Asked>,
     #[cfg(feature = "validate")]
     validate: bool,
+}
+
+/// The path that was asked for first, and its URL: to read it anew for every call would take longer
+/// than all that the layers do.
+#[derive(Clone)]
+struct Asked {
+    path: String,
+    url: Url,
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The query may hold a credential.
+        f.debug_struct("Asked")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The system prompt that a model is given instead of the caller's, because models read
@@ -88,6 +108,7 @@ impl Model {
             allow_loss: Needs::NONE,
             system: None,
             commit: Commit::default(),
+            asked: OnceLock::new(),
             #[cfg(feature = "validate")]
             validate: false,
         };
@@ -219,7 +240,7 @@ impl Config {
             headers.entry(name).or_insert(value.clone());
         }
         let response = client
-            .post(self.provider.url(&self.model, &encoded.path))
+            .post(self.url(encoded.path)?)
             .headers(headers)
             .body(encoded.body)
             .send()
@@ -242,6 +263,21 @@ impl Config {
         }
         self.whole(parts.headers, Bytes::new(), body, false, check)
             .await
+    }
+
+    /// Where a request to this path goes.
+    fn url(&self, path: String) -> Result<Url, Error> {
+        if let Some(asked) = self.asked.get().filter(|asked| asked.path == path) {
+            return Ok(asked.url.clone());
+        }
+        let url = Url::parse(&self.provider.url(&self.model, &path))
+            .map_err(|error| Error::refused("can't be addressed").with_source(error))?;
+        // Where there is one for another path already, that one stays.
+        let _ = self.asked.set(Asked {
+            path,
+            url: url.clone(),
+        });
+        Ok(url)
     }
 
     /// What an answer to this request is held against.
