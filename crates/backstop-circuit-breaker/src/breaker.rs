@@ -1,4 +1,4 @@
-use std::{fmt, sync::OnceLock, time::Duration};
+use std::{fmt, time::Duration};
 
 use backstop_core::{Fault, Gate, Name, Open, context};
 use tokio::{sync::broadcast, time::Instant};
@@ -50,8 +50,6 @@ pub(crate) struct Shared<L> {
     pub(crate) name: Name,
     /// What the machine's clock counts from.
     base: Instant,
-    /// Made when someone first asks to follow the transitions.
-    followers: OnceLock<broadcast::Sender<Transition>>,
     listener: L,
 }
 
@@ -77,8 +75,9 @@ impl<L> Shared<L> {
     }
 
     pub(crate) fn follow(&self) -> broadcast::Receiver<Transition> {
+        let followers = &mut self.machine.cold().followers;
         let sender = || broadcast::channel(KEPT).0;
-        self.followers.get_or_init(sender).subscribe()
+        followers.get_or_insert_with(sender).subscribe()
     }
 }
 
@@ -107,7 +106,8 @@ impl<L: Listener> Shared<L> {
                         wait: change.wait.map(Duration::from_micros),
                         at: self.instant(change.at),
                     };
-                    if let Some(followers) = self.followers.get() {
+                    let followers = self.machine.cold().followers.clone();
+                    if let Some(followers) = followers {
                         // An error means that nobody follows any more.
                         let _ = followers.send(transition);
                     }
@@ -160,7 +160,6 @@ impl<L: Listener> CircuitBreaker<L> {
                 machine: Machine::new(rules, Cold::new(policy, &rules)),
                 name,
                 base: Instant::now(),
-                followers: OnceLock::new(),
                 listener: policy.listener.clone(),
             }),
         }
@@ -191,7 +190,7 @@ impl<L: Listener> CircuitBreaker<L> {
             Some(token) => token,
             None => self.admit_at(now()),
         };
-        if token.is_refused() {
+        if token.is_void() {
             return Err(self.shared.refused(token.refusal()));
         }
         let mut ticket = self.ticket(token);

@@ -1,9 +1,9 @@
 //! What changes rarely, and under the machine's lock.
 
-use std::collections::VecDeque;
+use tokio::sync::broadcast;
 
 use crate::{
-    Cause, Policy, State,
+    Cause, Policy, State, Transition,
     calls::LastCalls,
     flight::Flight,
     rate::Span,
@@ -35,7 +35,10 @@ pub(crate) struct Cold {
     /// The calls in flight, where there is a rule on slow ones.
     pub(crate) slow: Option<Box<Flight>>,
     pub(crate) rng: fastrand::Rng,
-    pub(crate) news: VecDeque<News>,
+    /// What there is to tell, the oldest first.
+    pub(crate) news: Vec<News>,
+    /// Made when someone first asks to follow the changes of state.
+    pub(crate) followers: Option<broadcast::Sender<Transition>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,11 +82,12 @@ impl Cold {
             telling: false,
             past: Past::new(rules.width),
             last,
-            slow: rules.slow_after.map(|after| Box::new(Flight::new(after))),
+            slow: rules.dated.then(|| Box::new(Flight::new(rules.slow_after))),
             rng: policy
                 .seed
                 .map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
-            news: VecDeque::new(),
+            news: Vec::new(),
+            followers: None,
         }
     }
 

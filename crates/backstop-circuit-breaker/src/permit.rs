@@ -183,10 +183,7 @@ impl<L: Listener> Ticket<L> {
     }
 
     pub(crate) fn fail(&mut self, fault: &Fault, now: Instant) {
-        let Some(shared) = self.shared.take() else {
-            return;
-        };
-        if !self.token.is_refused() {
+        if let Some(shared) = self.shared.take() {
             shared.machine.fail(self.token, fault, shared.tick(now));
             shared.deliver();
         }

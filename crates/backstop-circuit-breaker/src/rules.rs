@@ -3,7 +3,7 @@
 use backstop_core::{Fault, FaultKind, FaultKinds};
 
 use crate::{
-    Cause, Policy,
+    Cause, Jitter, Policy,
     rate::Span,
     wait::{Wait, micros},
     window::Tally,
@@ -19,8 +19,8 @@ pub(crate) struct Rules {
     pub(crate) min_calls: u32,
     failure_rate: f64,
     slow_rate: f64,
-    /// After how long a call is slow.
-    pub(crate) slow_after: Option<u64>,
+    /// After how long a call is slow, where there is such a rule.
+    pub(crate) slow_after: u64,
     /// How long a bucket of the time window is; 0 where there is no such window.
     pub(crate) width: u64,
     pub(crate) buckets: u8,
@@ -33,6 +33,7 @@ pub(crate) struct Rules {
     /// Whether the beginning of a call must be dated.
     pub(crate) dated: bool,
     pub(crate) wait: Wait,
+    pub(crate) jitter: Jitter,
     retry_after_cap: u64,
     quota_wait: u64,
     pub(crate) probes: u32,
@@ -77,7 +78,7 @@ impl Rules {
             min_calls: policy.min_calls.get().min(last_calls.unwrap_or(u32::MAX)),
             failure_rate: policy.failure_rate.map_or(NEVER, |rate| rate.get()),
             slow_rate: policy.slow.map_or(NEVER, |(_, rate)| rate.get()),
-            slow_after: policy.slow.map(|(after, _)| micros(after)),
+            slow_after: policy.slow.map_or(0, |(after, _)| micros(after)),
             width,
             buckets,
             last_calls: last_calls.is_some(),
@@ -85,6 +86,7 @@ impl Rules {
             lock_free: width != 0 && policy.slow.is_none(),
             dated: policy.slow.is_some(),
             wait: policy.wait.compile(),
+            jitter: policy.wait.spread(),
             retry_after_cap: micros(policy.retry_after_cap),
             quota_wait: micros(policy.quota_wait),
             probes,

@@ -105,7 +105,7 @@ where
         match self.breaker.pass() {
             Some(token) if self.refused.is_none() => self.enter(token, request),
             _ => match self.ask() {
-                token if token.is_refused() => ResponseFuture::new(
+                token if token.is_void() => ResponseFuture::new(
                     None,
                     self.breaker.ticket(token),
                     self.classify.clone(),

@@ -137,7 +137,7 @@ impl Machine {
     pub(crate) fn tick(&self, now: u64) {
         let word = self.word.load();
         let counting = matches!(word.state(), State::Closed | State::MetricsOnly);
-        if word.is(State::HalfOpen) || (counting && self.rules.slow_after.is_some()) {
+        if word.is(State::HalfOpen) || (counting && self.rules.dated) {
             self.tick_locked(&mut self.cold(), now);
         }
     }
@@ -172,7 +172,8 @@ impl Machine {
     /// judged by that; whether a call was slow is settled.
     pub(crate) fn commit(&self, token: Token, now: u64) -> Token {
         if token.number().is_some() {
-            return Token::tail(self.settle_probe(token, Outcome::Success, now));
+            let judged = self.settle_probe(token, Outcome::Success, now);
+            return judged.map_or(Token::spent(), Token::tail);
         }
         if token.is_flying() {
             self.land(token);
@@ -229,7 +230,9 @@ impl Machine {
     }
 
     pub(crate) fn settle(&self, token: Token, outcome: Outcome, now: u64) {
-        if token.number().is_some() {
+        if token.is_void() {
+            // There is nothing to settle.
+        } else if token.number().is_some() {
             self.settle_probe(token, outcome, now);
         } else if token.is_tail() {
             self.settle_tail(token, outcome, now);
@@ -248,8 +251,10 @@ impl Machine {
             Outcome::Success => (false, 0),
             Outcome::Failure(floor) | Outcome::AtOnce(floor) => (true, floor),
         };
-        if self.word.load().is(State::Disabled) {
-            return;
+        match self.word.load().state() {
+            State::Closed | State::MetricsOnly => {}
+            State::Disabled => return,
+            _ => return self.count_late(),
         }
         let run = if failed {
             self.word.extend_run(token.generation())
@@ -332,7 +337,9 @@ impl Machine {
         self.rules.too_many(tally).or_else(too_slow)
     }
 
-    fn settle_probe(&self, token: Token, outcome: Outcome, now: u64) -> u32 {
+    /// Settles a probe. Where it was judged a success it tells the generation that its tail belongs
+    /// to.
+    fn settle_probe(&self, token: Token, outcome: Outcome, now: u64) -> Option<u32> {
         let cold = &mut self.cold();
         self.tick_locked(cold, now);
         let is_out = token.number().is_some_and(|number| cold.take_back(number));
@@ -340,14 +347,14 @@ impl Machine {
             if outcome != Outcome::Neutral {
                 self.count_late();
             }
-            return token.generation();
+            return None;
         }
         let outcome = match outcome {
             Outcome::Success if self.is_slow(token, now) => Outcome::Failure(0),
             outcome => outcome,
         };
         self.judge(cold, outcome, now);
-        self.word.load().generation()
+        (outcome == Outcome::Success).then(|| self.word.load().generation())
     }
 
     /// Decides a half-open circuit as soon as the probes that are still out can't change it.
@@ -405,7 +412,7 @@ impl Machine {
 
     fn is_slow(&self, token: Token, now: u64) -> bool {
         let over = |after: u64| now.saturating_sub(token.began()) >= after;
-        let is_over = || self.rules.slow_after.is_some_and(over);
+        let is_over = || self.rules.dated && over(self.rules.slow_after);
         token.slow().unwrap_or_else(is_over)
     }
 
@@ -443,7 +450,11 @@ impl Machine {
 
     pub(crate) fn open(&self, cold: &mut Cold, now: u64, cause: Cause, floor: u64) {
         cold.attempt = cold.attempt.saturating_add(1);
-        let wait = self.rules.wait.next(cold.attempt, &mut cold.rng).max(floor);
+        let wait = self
+            .rules
+            .wait
+            .next(cold.attempt, self.rules.jitter, &mut cold.rng)
+            .max(floor);
         self.open_for(cold, now, cause, wait);
     }
 
@@ -534,7 +545,7 @@ impl Machine {
     // ===== News =====
 
     fn tell(&self, cold: &mut Cold, news: News) {
-        cold.news.push_back(news);
+        cold.news.push(news);
         self.news.store(true, Ordering::Release);
     }
 
@@ -569,13 +580,13 @@ impl Turn<'_> {
     /// The next thing to tell. After the last the turn is over.
     pub(crate) fn next(&mut self) -> Option<News> {
         let cold = &mut self.machine.cold();
-        let news = cold.news.pop_front();
-        if news.is_none() {
+        if cold.news.is_empty() {
             self.machine.news.store(false, Ordering::Release);
             cold.telling = false;
             self.over = true;
+            return None;
         }
-        news
+        Some(cold.news.remove(0))
     }
 }
 

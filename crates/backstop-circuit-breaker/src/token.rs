@@ -26,8 +26,9 @@ const NUMBER_SHIFT: u32 = NUMBER.trailing_zeros();
 const TAIL: u32 = 1;
 /// The numbers of probes begin here.
 const PROBES: u32 = 2;
-/// The call is refused; the other half of the claim says why, and the instant for how long.
-const REFUSED: u32 = 1 << 28;
+/// There is no claim. Where the call was refused the other half of the claim says why, and the
+/// instant for how long.
+const VOID: u32 = 1 << 28;
 /// Whether the call took too long to commit, where that is known.
 const SLOW: u32 = 1 << 29;
 const TIMELY: u32 = 1 << 30;
@@ -84,9 +85,9 @@ impl Token {
         Self::new(self.generation(), self.part() & !FLYING | speed, self.began)
     }
 
-    /// No claim at all: the call is refused.
+    /// No claim: the call is refused.
     pub(crate) const fn refused(refusal: Refusal) -> Self {
-        Self::new(refusal.reason as u32, REFUSED | NOT_PLAIN, refusal.wait)
+        Self::new(refusal.reason as u32, VOID | NOT_PLAIN, refusal.wait)
     }
 
     /// Why the call is refused.
@@ -97,9 +98,14 @@ impl Token {
         }
     }
 
+    /// A claim that has lost its force: the call can't move anything any more.
+    pub(crate) const fn spent() -> Self {
+        Self::new(0, VOID | NOT_PLAIN, 0)
+    }
+
     #[inline]
-    pub(crate) const fn is_refused(self) -> bool {
-        self.part() & REFUSED != 0
+    pub(crate) const fn is_void(self) -> bool {
+        self.part() & VOID != 0
     }
 
     #[inline]

@@ -78,8 +78,11 @@ impl OpenWait {
             base,
             cap: micros(self.cap).max(base),
             factor: self.factor,
-            jitter: self.jitter,
         }
+    }
+
+    pub(crate) const fn spread(&self) -> Jitter {
+        self.jitter
     }
 }
 
@@ -94,17 +97,16 @@ pub(crate) struct Wait {
     base: u64,
     cap: u64,
     factor: f64,
-    jitter: Jitter,
 }
 
 impl Wait {
     /// The wait of the `attempt`th opening since the circuit was last closed, from 1 on.
-    pub(crate) fn next(&self, attempt: u32, rng: &mut fastrand::Rng) -> u64 {
+    pub(crate) fn next(&self, attempt: u32, jitter: Jitter, rng: &mut fastrand::Rng) -> u64 {
         let steps = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
         // A float cast saturates, so that an endless product is the cap.
         let wait = (self.base as f64 * self.factor.powi(steps)) as u64;
         let wait = wait.clamp(self.base.min(self.cap), self.cap);
-        match self.jitter {
+        match jitter {
             Jitter::None => wait,
             Jitter::Equal => wait - rng.u64(0..=wait / 2),
         }
