@@ -127,8 +127,7 @@ impl<L: Listener> Shared<L> {
     }
 
     /// Counts a refused call.
-    #[cold]
-    #[inline(never)]
+    #[inline]
     pub(crate) fn refuse(&self, refusal: Refusal) -> Token {
         self.machine.count_refused();
         self.listener.on_refused(&self.name, refusal.reason());

@@ -87,3 +87,39 @@ fn put(bits: &mut [u64], at: usize, value: bool) -> bool {
     }
     was
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::VecDeque, num::NonZeroU16};
+
+    use proptest::prelude::*;
+
+    use super::LastCalls;
+    use crate::window::Tally;
+
+    proptest! {
+        #[test]
+        fn the_last_calls_are_those_of_a_queue(
+            size in 1..200_u16,
+            calls in prop::collection::vec(any::<(bool, bool)>(), 0..500),
+        ) {
+            let mut last = LastCalls::new(NonZeroU16::new(size).unwrap());
+            let mut queue = VecDeque::new();
+            for call in calls {
+                last.add(call.0, call.1);
+                queue.push_back(call);
+                if queue.len() > usize::from(size) {
+                    queue.pop_front();
+                }
+                let count = |which: fn(&&(bool, bool)) -> bool| queue.iter().filter(which).count();
+                let expected = Tally {
+                    calls: queue.len() as u64,
+                    failures: count(|call| call.0) as u64,
+                    slow: count(|call| call.1) as u64,
+                };
+                prop_assert_eq!(last.tally(), expected);
+            }
+            prop_assert!(last.iter().eq(queue));
+        }
+    }
+}

@@ -10,6 +10,7 @@ use crate::{
     rules::Rules,
     state::Machine,
     token::{Reason, Refusal, Token},
+    wait::micros,
     window::{Past, Tally},
 };
 
@@ -82,7 +83,9 @@ impl Cold {
             telling: false,
             past: Past::new(rules.width),
             last,
-            slow: rules.dated.then(|| Box::new(Flight::new(rules.slow_after))),
+            slow: policy
+                .slow
+                .map(|(after, rate)| Box::new(Flight::new(micros(after), rate.get()))),
             rng: policy
                 .seed
                 .map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
@@ -179,6 +182,20 @@ impl Cold {
             flight.enter(now);
         }
         self.slow.is_some()
+    }
+
+    /// Whether the rate of slow calls is reached.
+    pub(crate) fn too_slow(&self, tally: Tally, now: u64, rules: &Rules) -> Option<Cause> {
+        let flight = self.slow.as_ref()?;
+        let reached = flight.is_too_slow(tally, now, rules);
+        reached.then_some(Cause::SlowCallRate)
+    }
+
+    /// Whether a call took too long to commit, which it does now if it has not yet.
+    pub(crate) fn is_slow(&self, token: Token, now: u64) -> bool {
+        let was_slow = |flight: &Flight| flight.was_slow(token.began(), now);
+        let is_slow = || self.slow.as_deref().is_some_and(was_slow);
+        token.slow().unwrap_or_else(is_slow)
     }
 
     /// A call is no longer in flight.

@@ -1,5 +1,10 @@
 //! The calls that have been under way for so long that they are slow, whenever they may end.
 
+use crate::{
+    rules::{Rules, share},
+    window::Tally,
+};
+
 /// How finely starts are told apart: an eighth of the time after which a call is slow.
 const SLOTS: usize = 9;
 
@@ -12,6 +17,8 @@ const SLOTS: usize = 9;
 #[derive(Debug)]
 pub(crate) struct Flight {
     after: u64,
+    /// Which share of slow calls is too many.
+    rate: f64,
     slots: [Slot; SLOTS],
     hung: u64,
 }
@@ -26,9 +33,10 @@ struct Slot {
 }
 
 impl Flight {
-    pub(crate) fn new(after: u64) -> Self {
+    pub(crate) fn new(after: u64, rate: f64) -> Self {
         Self {
             after,
+            rate,
             slots: Default::default(),
             hung: 0,
         }
@@ -70,12 +78,68 @@ impl Flight {
         self.hung + slots.map(|slot| u64::from(slot.calls)).sum::<u64>()
     }
 
+    /// Whether the calls of a window, and those in flight that are slow already, have reached the
+    /// rate.
+    pub(crate) fn is_too_slow(&self, tally: Tally, now: u64, rules: &Rules) -> bool {
+        let slow_in_flight = self.slow(now);
+        let calls = tally.calls + slow_in_flight;
+        calls >= u64::from(rules.min_calls)
+            && share(tally.slow + slow_in_flight, calls) >= self.rate
+    }
+
+    /// Whether a call was slow that began then and ended, or committed, at `now`.
+    pub(crate) const fn was_slow(&self, began: u64, now: u64) -> bool {
+        now.saturating_sub(began) >= self.after
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
-        *self = Self::new(self.after);
+        *self = Self::new(self.after, self.rate);
     }
 
     fn index(&self, began: u64) -> u64 {
         began / (self.after / (SLOTS as u64 - 1)).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Flight;
+
+    proptest! {
+        #[test]
+        fn slow_calls_are_found_never_early_and_late_by_an_eighth_at_most(
+            after in 1..5_000_u64,
+            steps in prop::collection::vec((0..2_000_u64, any::<Option<usize>>()), 1..200),
+        ) {
+            let mut flight = Flight::new(after, 1.0);
+            let mut calls = Vec::new();
+            let mut now = 0;
+            for (wait, ended) in steps {
+                now += wait;
+                match ended {
+                    Some(which) if !calls.is_empty() => {
+                        flight.leave(calls.swap_remove(which % calls.len()));
+                    }
+                    _ => {
+                        flight.enter(now);
+                        calls.push(now);
+                    }
+                }
+                let slow_for = |over: u64| {
+                    let slow = |began: &&u64| now - **began >= after + over;
+                    calls.iter().filter(slow).count() as u64
+                };
+                let found = flight.slow(now);
+                prop_assert!(found <= slow_for(0));
+                prop_assert!(found >= slow_for(after / 8 + 1));
+            }
+            for began in calls {
+                flight.leave(began);
+            }
+            prop_assert_eq!(flight.slow(u64::MAX), 0);
+        }
     }
 }

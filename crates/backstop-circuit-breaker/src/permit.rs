@@ -220,8 +220,7 @@ impl<L: Listener> Ticket<L> {
     }
 
     /// The error of a call that was refused.
-    #[cold]
-    #[inline(never)]
+    #[inline]
     pub(crate) fn refuse(&mut self) -> Open {
         let shared = self.shared.take().expect("polled after completion");
         let open = shared.refused(self.token.refusal());

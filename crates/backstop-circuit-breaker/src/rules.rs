@@ -18,9 +18,6 @@ pub(crate) struct Rules {
     pub(crate) consecutive: u32,
     pub(crate) min_calls: u32,
     failure_rate: f64,
-    slow_rate: f64,
-    /// After how long a call is slow, where there is such a rule.
-    pub(crate) slow_after: u64,
     /// How long a bucket of the time window is; 0 where there is no such window.
     pub(crate) width: u64,
     pub(crate) buckets: u8,
@@ -77,8 +74,6 @@ impl Rules {
             consecutive: policy.consecutive.map_or(0, Into::into),
             min_calls: policy.min_calls.get().min(last_calls.unwrap_or(u32::MAX)),
             failure_rate: policy.failure_rate.map_or(NEVER, |rate| rate.get()),
-            slow_rate: policy.slow.map_or(NEVER, |(_, rate)| rate.get()),
-            slow_after: policy.slow.map_or(0, |(after, _)| micros(after)),
             width,
             buckets,
             last_calls: last_calls.is_some(),
@@ -130,15 +125,6 @@ impl Rules {
         let reached = tally.calls >= u64::from(self.min_calls)
             && share(tally.failures, tally.calls) >= self.failure_rate;
         reached.then_some(Cause::FailureRate)
-    }
-
-    /// Whether the calls of a window, and those in flight that are slow already, have reached the
-    /// rate of slow calls.
-    pub(crate) fn too_slow(&self, tally: Tally, slow_in_flight: u64) -> Option<Cause> {
-        let calls = tally.calls + slow_in_flight;
-        let reached = calls >= u64::from(self.min_calls)
-            && share(tally.slow + slow_in_flight, calls) >= self.slow_rate;
-        reached.then_some(Cause::SlowCallRate)
     }
 }
 

@@ -66,6 +66,7 @@ impl Machine {
     }
 
     /// Why a call would be refused at `now`. It changes nothing.
+    #[inline]
     pub(crate) fn refusal(&self, now: u64) -> Option<Refusal> {
         let word = self.word.load();
         let reason = match word.state() {
@@ -157,8 +158,7 @@ impl Machine {
             }
             State::Closed | State::MetricsOnly if cold.slow.is_some() => {
                 let tally = cold.tally(now, self);
-                let slow_in_flight = cold.slow_in_flight(now);
-                if let Some(cause) = self.rules.too_slow(tally, slow_in_flight) {
+                if let Some(cause) = cold.too_slow(tally, now, &self.rules) {
                     self.exceed(cold, now, cause, 0);
                 }
             }
@@ -177,7 +177,7 @@ impl Machine {
         }
         if token.is_flying() {
             self.land(token);
-            return token.committed(self.is_slow(token, now));
+            return token.committed(self.cold().is_slow(token, now));
         }
         token
     }
@@ -330,10 +330,9 @@ impl Machine {
         if token.is_flying() {
             cold.leave(token.began());
         }
-        let slow = self.is_slow(token, now);
+        let slow = cold.is_slow(token, now);
         let tally = cold.add(failed, slow, now, self);
-        let slow_in_flight = cold.slow_in_flight(now);
-        let too_slow = || self.rules.too_slow(tally, slow_in_flight);
+        let too_slow = || cold.too_slow(tally, now, &self.rules);
         self.rules.too_many(tally).or_else(too_slow)
     }
 
@@ -350,7 +349,7 @@ impl Machine {
             return None;
         }
         let outcome = match outcome {
-            Outcome::Success if self.is_slow(token, now) => Outcome::Failure(0),
+            Outcome::Success if cold.is_slow(token, now) => Outcome::Failure(0),
             outcome => outcome,
         };
         self.judge(cold, outcome, now);
@@ -408,12 +407,6 @@ impl Machine {
                 cold.leave(token.began());
             }
         }
-    }
-
-    fn is_slow(&self, token: Token, now: u64) -> bool {
-        let over = |after: u64| now.saturating_sub(token.began()) >= after;
-        let is_over = || self.rules.dated && over(self.rules.slow_after);
-        token.slow().unwrap_or_else(is_over)
     }
 
     fn count_late(&self) {
