@@ -98,7 +98,8 @@ impl Flight {
     }
 
     fn index(&self, began: u64) -> u64 {
-        began / (self.after / (SLOTS as u64 - 1)).max(1)
+        // Rounded up, so that whoever finds its slot needed again has been slow by then.
+        began / self.after.div_ceil(SLOTS as u64 - 1).max(1)
     }
 }
 

@@ -20,6 +20,7 @@ mod rate;
 mod registry;
 mod rules;
 mod service;
+mod settle;
 mod snapshot;
 mod state;
 mod sync;

@@ -25,11 +25,12 @@ struct Rules {
 
 impl Rules {
     fn policy(self) -> Policy {
-        let n = |n| NonZeroU32::new(n).unwrap();
+        let n = |n| NonZeroU32::new(n).expect("a number above zero");
+        let rate = Rate::new(f64::from(self.tenths) / 10.0).expect("between one and ten tenths");
         Policy::new()
             .consecutive(n(self.consecutive))
             .min_calls(n(self.min_calls))
-            .failure_rate(Rate::new(f64::from(self.tenths) / 10.0).unwrap())
+            .failure_rate(rate)
             .window(Window::time(Duration::from_millis(self.bucket * 10)))
             .open_for(OpenWait::fixed(Duration::from_millis(self.wait)).jitter(Jitter::None))
             .probes(n(self.probes))
@@ -212,7 +213,7 @@ impl Oracle {
     }
 
     fn end_probe(&mut self, call: Call, result: Result, now: u64) {
-        let probe = &mut self.probes[call.probe.unwrap()];
+        let probe = &mut self.probes[call.probe.expect("a probe")];
         if probe.gone {
             self.late += u64::from(result != Result::Neutral);
             return;
@@ -394,7 +395,7 @@ fn paused<T>(run: impl FnOnce() -> T) -> T {
         .enable_time()
         .start_paused(true)
         .build()
-        .unwrap();
+        .expect("a runtime");
     runtime.block_on(async { run() })
 }
 

@@ -18,7 +18,7 @@ const OPEN: Duration = Duration::from_secs(5);
 
 fn policy() -> Policy {
     Policy::new()
-        .consecutive(NonZeroU32::new(2).unwrap())
+        .consecutive(NonZeroU32::new(2).expect("two is not zero"))
         .open_for(OpenWait::fixed(OPEN).jitter(Jitter::None))
 }
 
@@ -36,7 +36,7 @@ async fn call(
 ) -> Result<u32, BoxError> {
     assert_ready_ok!(service.poll_ready());
     let response = service.call(1);
-    let (_, send) = handle.next_request().await.unwrap();
+    let (_, send) = handle.next_request().await.expect("a call");
     match answer {
         Ok(answer) => send.send_response(answer),
         Err(error) => send.send_error(error),
@@ -46,7 +46,8 @@ async fn call(
 
 async fn open(service: &mut Spawn<Guarded>, handle: &mut Handle<u32, u32>) {
     for _ in 0..2 {
-        call(service, handle, Err("down")).await.unwrap_err();
+        let failed = call(service, handle, Err("down")).await;
+        failed.expect_err("the mock is down");
     }
 }
 

@@ -16,7 +16,7 @@ const OPEN: Duration = Duration::from_secs(5);
 
 fn layer() -> CircuitBreakerLayer<ErrorsAreTransient, UntilEnd> {
     Policy::new()
-        .consecutive(NonZeroU32::new(2).unwrap())
+        .consecutive(NonZeroU32::new(2).expect("two is not zero"))
         .without_failure_rate()
         .open_for(OpenWait::fixed(OPEN).jitter(Jitter::None))
         .layer("tails")
@@ -35,7 +35,8 @@ where
         let body = body.take().expect("one call");
         async { Ok::<_, BoxError>(Response::new(body)) }
     }));
-    service.oneshot(()).await.unwrap().into_body()
+    let response = service.oneshot(()).await;
+    response.expect("the service answers").into_body()
 }
 
 type Piece = Result<Frame<&'static [u8]>, BoxError>;

@@ -1,0 +1,5 @@
+//! The circuit by hand, told the time.
+
+mod bench;
+mod defects;
+mod rules;
