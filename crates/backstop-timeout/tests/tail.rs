@@ -65,7 +65,7 @@ where
 fn elapsed(error: Option<Result<Frame<&'static [u8]>, BoxError>>) -> Elapsed {
     *error
         .expect("a frame")
-        .unwrap_err()
+        .expect_err("an error")
         .downcast()
         .expect("an Elapsed")
 }
