@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 from pathlib import Path
 
@@ -166,7 +167,13 @@ class LiteLlm(Program):
         config.write_text(LITELLM.format(provider=stand_in.primary))
         workers = ["--num_workers", str(os.cpu_count())]
         self.command = [program, "--config", str(config), "--host", "127.0.0.1", "--port", str(self.port), *workers]
-        self.environment = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
+        key = f"sk-{secrets.token_hex(16)}"
+        self.headers = {"authorization": f"Bearer {key}"}
+        self.environment = {
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "LITELLM_LOG": "ERROR",
+            "LITELLM_MASTER_KEY": key,
+        }
 
 
 class Portkey(Program):
