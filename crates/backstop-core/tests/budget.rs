@@ -98,6 +98,29 @@ fn only_the_last_cost_is_given_back_on_success_and_nothing_on_failure() {
 }
 
 #[test]
+fn a_budget_by_share_gives_nothing_back_on_success() {
+    let budget = ratio(0.5).initial(3);
+    let spent = budget.try_withdraw(KIND).expect("three are left").spend();
+    budget.success(Some(spent));
+    assert_eq!(budget.balance(), 2.0);
+}
+
+#[test]
+fn a_try_that_reached_nobody_gives_back_its_cost_whatever_the_rules() {
+    for budget in [ratio(0.5).initial(20), tokens(20)] {
+        let spent = budget.try_withdraw(KIND).expect("enough is left").spend();
+        assert!(budget.balance() < 20.0);
+        budget.refund(spent);
+        assert_eq!(budget.balance(), 20.0);
+    }
+}
+
+#[test]
+fn a_budget_shows_its_balance() {
+    assert!(format!("{:?}", ratio(0.5).initial(3)).contains("balance: 3.0"));
+}
+
+#[test]
 fn a_throttled_try_is_cheaper_and_a_cost_can_be_set_for_each_kind() {
     let budget = tokens(500);
     assert!(spend(&budget, FaultKind::RateLimited));
