@@ -5,15 +5,15 @@ ci:
 # Format, and fail on any lint.
 lint:
     cargo fmt --all --check
-    cargo clippy --workspace --exclude backstop-peers --all-targets --all-features -- -D warnings
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
 
 # Every test of every crate, with every feature.
 test *args:
-    cargo test --workspace --exclude backstop-peers --all-features {{ args }}
+    cargo test --workspace --exclude backstop-peers --exclude backstop-fuzz --all-features {{ args }}
 
 # The documentation, with warnings as errors.
 doc:
-    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --exclude backstop-peers --all-features --no-deps
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --exclude backstop-peers --exclude backstop-fuzz --all-features --no-deps
 
 # Licences, sources and duplicate versions (needs cargo-deny).
 deny:
@@ -23,14 +23,21 @@ deny:
 cost:
     cargo bench -p backstop-peers
 
-# Permits, windows and budgets under every interleaving of threads.
+# Permits, windows and budgets under every interleaving of threads. LOOM_MAX_PREEMPTIONS=3, as CI
+# has it, takes seconds.
 loom:
     RUSTFLAGS="--cfg loom" cargo test --release -p backstop-core --test loom
     RUSTFLAGS="--cfg loom" cargo test --release -p backstop-circuit-breaker --test loom
 
+# What reads from outside on arbitrary bytes, each target for so many seconds: `just fuzz 60 sse`.
+fuzz *args:
+    tests/fuzz/run {{ args }}
+
 # Whether the tests notice a changed line in the heart of the layers (needs cargo-mutants).
 mutants:
-    cargo mutants -p backstop-circuit-breaker -p backstop-retry -p backstop-core --file '*/state.rs' --file '*/window.rs' --file '*/budget.rs' --file '*/backoff.rs'
+    cargo mutants -p backstop-circuit-breaker -p backstop-core -p backstop-retry --all-features \
+        --file '**/state.rs' --file '**/settle.rs' --file '**/window.rs' --file '**/budget.rs' \
+        --file '**/backoff.rs' --output target/mutants -- --lib --tests
 
 # The gateway beside nginx and other gateways, under load (needs wrk and nginx).
 load *args:
