@@ -235,3 +235,36 @@ fn refuses_a_key_that_is_no_hash_without_showing_it() {
          make a key and its hash by `backstop key`"
     );
 }
+
+#[test]
+fn refuses_what_is_no_word_for_what_a_model_can_do() {
+    let text = r#"[providers.p]
+dialect = "openai"
+[models.a]
+candidates = [
+    { candidate = "p:x", can = ["image"], lacks = ["flying"], resumes = "somehow" },
+    { candidate = "p:y", commit = "later", validate = "all", sytem = "Hi." },
+]
+allow_loss = ["sed"]
+commit = "0 characters"
+"#;
+    assert_eq!(
+        refusal(text),
+        r#"backstop.toml:5:33: `models.a.candidates[0].can[0]` is nothing a request may need: "image"
+    did you mean "images"?
+backstop.toml:5:52: `models.a.candidates[0].lacks[0]` is nothing a request may need: "flying"
+    known: audio, choices, documents, fields, forced_tools, images, json_mode, json_schema, logprobs, native, penalties, prefill, reasoning, seed, single_tool_calls, stop, system, temperature, tools, top_k, top_p
+backstop.toml:5:73: `models.a.candidates[0].resumes` is no known way to go on with an answer
+    write one of "continue_final_message", "instruction", "never", "prefill"
+backstop.toml:6:35: `models.a.candidates[1].commit` is no point to commit at: "later"
+    write "first_content", "200 characters", "300ms" or "none"
+backstop.toml:6:55: `models.a.candidates[1].validate` is nothing to hold answers against: "all"
+    write "schema" or "none"
+backstop.toml:6:62: unknown key `sytem` in [models.a.candidates[1]]
+    did you mean `system`?
+backstop.toml:8:15: `models.a.allow_loss[0]` is nothing a request may need: "sed"
+    did you mean "seed"?
+backstop.toml:9:10: `models.a.commit` is no point to commit at: "0 characters"
+    write "first_content", "200 characters", "300ms" or "none""#
+    );
+}

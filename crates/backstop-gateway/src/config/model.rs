@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use backstop_core::{FaultKinds, Name};
-use backstop_llm::{Abilities, Needs, Usage};
+use backstop_llm::{Abilities, Commit, Needs, Usage};
 
 /// A name that callers can ask for, and who is asked, in order.
 #[derive(Clone, Debug)]
@@ -116,6 +116,10 @@ pub enum Target {
         abilities: Abilities,
         /// What of a request may be lost on it, rather than pass it over.
         allow_loss: Needs,
+        /// When a stream of it is held to have succeeded.
+        commit: Commit,
+        /// Whether its answers must match the JSON schema that was asked for.
+        validate: bool,
         /// The system prompt that it is sent, with the caller's in place of `{system}`.
         system: Option<String>,
         /// What it costs, where that is known.
@@ -125,15 +129,6 @@ pub enum Target {
     Cached(Duration),
     /// This text, whatever was asked.
     Reply(String),
-}
-
-impl Target {
-    /// Lets this much of a request be lost on it.
-    pub(super) fn allow(&mut self, loss: Needs) {
-        if let Self::Provider { allow_loss, .. } = self {
-            *allow_loss = loss;
-        }
-    }
 }
 
 /// How a candidate is tried again.

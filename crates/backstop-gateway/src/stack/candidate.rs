@@ -64,6 +64,8 @@ impl Entry {
             key,
             abilities,
             allow_loss,
+            commit,
+            validate,
             system,
             price,
         } = &candidate.target
@@ -98,7 +100,9 @@ impl Entry {
             .model(asked)
             .named(name.clone())
             .abilities(*abilities)
-            .allow_loss(*allow_loss);
+            .allow_loss(*allow_loss)
+            .commit(*commit)
+            .validate(*validate);
         if let Some(system) = system {
             innermost = innermost.system(SystemPrompt::Template(system.clone()));
         }

@@ -2,14 +2,15 @@
 
 use backstop_core::{FaultKind, FaultKinds, Name};
 use backstop_fallback::FAIL_OVER;
-use backstop_llm::{Abilities, Need, Needs, Resumes};
+use backstop_llm::Abilities;
 
-use super::{attempts, models::Known, positive};
-use crate::config::{
-    Candidate, Target,
-    nearest::nearest,
-    reader::{Table, Value},
+use super::{
+    attempts,
+    detail::{Standard, details},
+    models::Known,
+    positive,
 };
+use crate::config::{Candidate, Target, nearest::nearest, reader::Value};
 
 const NAME: &str = "write \"provider:model\", as in \"anthropic:claude-opus-4-8\"";
 
@@ -17,11 +18,10 @@ const NAME: &str = "write \"provider:model\", as in \"anthropic:claude-opus-4-8\
 pub(super) fn candidate(
     value: &Value<'_>,
     known: &Known<'_>,
-    allow_loss: Needs,
+    standard: Standard,
 ) -> Option<Candidate> {
     if !value.is_table() {
-        let (name, mut target) = target(value, known)?;
-        target.allow(allow_loss);
+        let (name, target) = target(value, known, standard)?;
         return Some(Candidate {
             name,
             target,
@@ -45,8 +45,7 @@ pub(super) fn candidate(
     let also = table.get("also_after").map(|value| kinds(&value));
     let only = table.get("only_after").map(|value| kinds(&value));
     let found = match (named, reply, cached) {
-        (Some(named), None, None) => target(&named, known).map(|(name, mut target)| {
-            target.allow(allow_loss);
+        (Some(named), None, None) => target(&named, known, standard).map(|(name, mut target)| {
             details(&mut table, &mut target);
             (name, target)
         }),
@@ -65,7 +64,7 @@ pub(super) fn candidate(
         }
     };
     table.finish();
-    let (standard, target) = found?;
+    let (plain, target) = found?;
     // A reply costs nothing and is there at once: no order but that of tiers may put it first.
     let last = match target {
         Target::Reply(_) => u32::MAX,
@@ -73,7 +72,7 @@ pub(super) fn candidate(
         Target::Provider { .. } => 0,
     };
     Some(Candidate {
-        name: name.map_or(standard, Name::from),
+        name: name.map_or(plain, Name::from),
         target,
         attempts,
         weight: weight.unwrap_or(1),
@@ -113,85 +112,8 @@ fn kinds(value: &Value<'_>) -> FaultKinds {
     items.into_iter().filter_map(read).collect()
 }
 
-/// What is said of a candidate's model beyond its name.
-fn details(table: &mut Table<'_>, target: &mut Target) {
-    let Target::Provider {
-        abilities,
-        allow_loss,
-        system,
-        ..
-    } = target
-    else {
-        return;
-    };
-    let tokens = |value: Value<'_>| value.integer(1..=u64::MAX);
-    if let Some(window) = table.get("context_window").and_then(tokens) {
-        *abilities = abilities.with_context_window(window);
-    }
-    if let Some(output) = table.get("max_output").and_then(tokens) {
-        *abilities = abilities.with_max_output(output);
-    }
-    if let Some(value) = table.get("can") {
-        *abilities = needs(&value).iter().fold(*abilities, Abilities::with);
-    }
-    if let Some(value) = table.get("lacks") {
-        *abilities = needs(&value).iter().fold(*abilities, Abilities::without);
-    }
-    if let Some(resumes) = table.get("resumes").and_then(|value| resumes(&value)) {
-        *abilities = abilities.resuming(resumes);
-    }
-    if let Some(value) = table.get("allow_loss") {
-        *allow_loss = needs(&value);
-    }
-    *system = table.get("system").and_then(|value| value.string());
-}
-
-/// A list of what a request may need: `["images", "json_schema"]`.
-pub(super) fn needs(value: &Value<'_>) -> Needs {
-    let known = Need::ALL.map(Need::as_str);
-    let read = |item: Value<'_>| {
-        let text = item.string()?;
-        let need = text.parse().ok();
-        if need.is_none() {
-            let instead = match nearest(&text, &known) {
-                Some(meant) => format!("did you mean \"{meant}\"?"),
-                None => format!("known: {}", known.join(", ")),
-            };
-            item.problem(
-                format_args!("is nothing a request may need: \"{text}\""),
-                instead,
-            );
-        }
-        need
-    };
-    let items = value.array().unwrap_or_default();
-    items
-        .into_iter()
-        .filter_map(read)
-        .fold(Needs::NONE, Needs::with)
-}
-
-fn resumes(value: &Value<'_>) -> Option<Resumes> {
-    const ALL: [(&str, Resumes); 4] = [
-        ("continue_final_message", Resumes::ContinueFinalMessage),
-        ("instruction", Resumes::Instruction),
-        ("never", Resumes::Never),
-        ("prefill", Resumes::Prefill),
-    ];
-    let text = value.string()?;
-    let found = ALL.iter().find(|(name, _)| *name == text);
-    if found.is_none() {
-        let names = ALL.map(|(name, _)| name).join("\", \"");
-        value.problem(
-            "is no known way to go on with an answer",
-            format!("write one of \"{names}\""),
-        );
-    }
-    found.map(|(_, resumes)| *resumes)
-}
-
 /// `provider:model`: a model's own name may hold colons, a provider's may not.
-fn target(value: &Value<'_>, known: &Known<'_>) -> Option<(Name, Target)> {
+fn target(value: &Value<'_>, known: &Known<'_>, standard: Standard) -> Option<(Name, Target)> {
     let text = value.string()?;
     let Some((provider, model)) = text.split_once(':').filter(|(_, model)| !model.is_empty())
     else {
@@ -218,7 +140,9 @@ fn target(value: &Value<'_>, known: &Known<'_>) -> Option<(Name, Target)> {
         model: model.to_owned(),
         key: 0,
         abilities: Abilities::of(described.dialect, model),
-        allow_loss: Needs::NONE,
+        allow_loss: standard.allow_loss,
+        commit: standard.commit,
+        validate: standard.validate,
         system: None,
         price: known.prices.get(&text).copied(),
     };

@@ -1,6 +1,7 @@
 //! The schema: which tables and keys there are, and what fits together.
 
 mod candidate;
+mod detail;
 mod keys;
 mod models;
 mod policies;

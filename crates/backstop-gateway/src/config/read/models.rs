@@ -3,12 +3,8 @@
 use std::collections::BTreeMap;
 
 use backstop_core::{FaultKind, Name};
-use backstop_llm::Needs;
 
-use super::{
-    candidate::{candidate, needs},
-    policies::Policies,
-};
+use super::{candidate::candidate, detail::Standard, policies::Policies};
 use crate::config::{
     Candidate, Model, Ordering, Price, Provider, Target,
     reader::{Table, Value},
@@ -84,8 +80,7 @@ pub(super) fn read_all(
 }
 
 fn model(mut table: Table<'_>, known: &Known<'_>, defaults: &Policies) -> Option<Model> {
-    let allow_loss = table.get("allow_loss").map(|value| needs(&value));
-    let allow_loss = allow_loss.unwrap_or(Needs::NONE);
+    let standard = Standard::read(&mut table);
     let candidates = table.require("candidates", CANDIDATES).and_then(|value| {
         let items = value.array()?;
         if items.is_empty() {
@@ -93,7 +88,7 @@ fn model(mut table: Table<'_>, known: &Known<'_>, defaults: &Policies) -> Option
         }
         let mut candidates: Vec<Candidate> = Vec::with_capacity(items.len());
         for item in items {
-            let Some(candidate) = candidate(&item, known, allow_loss) else {
+            let Some(candidate) = candidate(&item, known, standard) else {
                 continue;
             };
             if candidates.iter().any(|it| it.name == candidate.name) {
@@ -154,18 +149,23 @@ fn each_key(candidate: Candidate, known: &Known<'_>) -> Vec<Candidate> {
     (0..keys).map(with_key).collect()
 }
 
-/// What is too large for all before it is asked of a candidate that takes more.
+/// What is too large for those before it is asked of a candidate that takes more, or that may: a
+/// window that nobody told of is not held against it.
 fn larger_windows(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
-    let mut largest = None;
+    let mut before: Option<Option<u64>> = None;
     for candidate in &mut candidates {
         let Target::Provider { abilities, .. } = &candidate.target else {
             continue;
         };
         let own = abilities.context_window;
-        if largest.is_some() && own > largest {
+        let may_take_more = before.is_some_and(|largest| match (own, largest) {
+            (Some(own), Some(largest)) => own > largest,
+            (own, largest) => own != largest,
+        });
+        if may_take_more {
             candidate.after = candidate.after.with(FaultKind::TooLarge);
         }
-        largest = largest.max(own);
+        before = Some(before.flatten().max(own));
     }
     candidates
 }
