@@ -28,6 +28,7 @@ def all_of(program: str, stand_in: StandIn, scratch: Path) -> list:
 
 class Direct:
     name = "direct"
+    optional = False
     headers: dict[str, str] = {}
 
     def __init__(self, stand_in: StandIn):
@@ -43,6 +44,7 @@ class Direct:
 class Program:
     """A contestant that is a program, listening on `port`."""
 
+    optional = False
     headers: dict[str, str] = {}
     environment: dict[str, str] = {}
 
@@ -160,6 +162,7 @@ model_list:
 
 class LiteLlm(Program):
     name = "litellm"
+    optional = True
 
     def __init__(self, program: str, stand_in: StandIn, scratch: Path):
         super().__init__(scratch)
@@ -178,6 +181,7 @@ class LiteLlm(Program):
 
 class Portkey(Program):
     name = "portkey"
+    optional = True
 
     def __init__(self, directory: Path, stand_in: StandIn, scratch: Path):
         super().__init__(scratch)

@@ -25,7 +25,7 @@ from statistics import median
 import contestants
 import memory
 from stand_in import StandIn
-from wrk import KINDS, Figures, load
+from wrk import KINDS, Figures, Unfit, load
 
 # The gateway against nginx; the outage against the gateway in health.
 GOALS = {
@@ -69,9 +69,16 @@ def measure(field: list, options: argparse.Namespace, number: int) -> Round:
     for contestant in field:
         with contestant as url:
             for kind in KINDS:
-                figures = load(url, kind, contestant.headers, options)
+                what = f"round {number + 1}: {contestant.name}, {kind}"
+                try:
+                    figures = load(url, kind, contestant.headers, options)
+                except Unfit as error:
+                    if not contestant.optional:
+                        raise
+                    print(f"{what}: left out, {error}", file=sys.stderr)
+                    continue
                 measured[contestant.name, kind] = figures
-                print(f"round {number + 1}: {contestant.name}, {kind}: {figures}", file=sys.stderr)
+                print(f"{what}: {figures}", file=sys.stderr)
     return measured
 
 
@@ -79,6 +86,7 @@ def medians(rounds: list[Round]) -> Round:
     return {
         key: Figures(*(median(values) for values in zip(*(it[key] for it in rounds))))
         for key in rounds[0]
+        if all(key in it for it in rounds)
     }
 
 

@@ -15,6 +15,10 @@ KINDS = ("plain", "streamed")
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
+class Unfit(RuntimeError):
+    """Whoever is measured does not answer as it should."""
+
+
 class Figures(NamedTuple):
     """Requests per second and latencies in ms; `alone` with one call at a time."""
 
@@ -62,7 +66,7 @@ def run(url: str, script: Path, connections: int, seconds: int) -> tuple[float, 
     said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 60).stdout
     for trouble in ("Non-2xx", "Socket errors"):
         if trouble in said:
-            raise RuntimeError(f"{url}:\n{said}")
+            raise Unfit(f"{url}:\n{said}")
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])
 
     def percentile(which: str) -> float:
@@ -75,8 +79,11 @@ def run(url: str, script: Path, connections: int, seconds: int) -> tuple[float, 
 def check(url: str, kind: str, headers: dict[str, str]) -> None:
     """Whether what is about to be measured is a whole answer."""
     request = urllib.request.Request(url, chat(kind), {"content-type": "application/json"} | headers)
-    with urllib.request.urlopen(request, timeout=30) as response:
-        answer = response.read().decode()
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            answer = response.read().decode()
+    except OSError as error:
+        raise Unfit(f"{url}: {error}") from error
     if kind == "plain":
         whole = "sixteen" in json.loads(answer)["choices"][0]["message"]["content"]
     else:
@@ -84,4 +91,4 @@ def check(url: str, kind: str, headers: dict[str, str]) -> None:
         content = [it for it in events if '"content"' in it and '"content":""' not in it.replace(" ", "")]
         whole = events[-1] == "[DONE]" and len(content) >= CHUNKS
     if not whole:
-        raise RuntimeError(f"{url} gives no whole answer: {answer[:500]}")
+        raise Unfit(f"{url} gives no whole answer: {answer[:500]}")
