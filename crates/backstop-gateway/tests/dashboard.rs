@@ -12,6 +12,12 @@ const DASHBOARD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/grafana-das
 const REPLY: &str =
     "candidates = [\"anthropic:claude-opus-4-8\", \"openai:gpt-5.5\", { reply = \"Later.\" }]";
 
+const PRICES: &str = r#"
+[prices]
+"anthropic:claude-opus-4-8" = { input = 5.0, output = 25.0 }
+"openai:gpt-5.5" = { input = 1.0, output = 4.0 }
+"#;
+
 /// Every query of the dashboard.
 fn queries() -> Vec<String> {
     let text = fs::read_to_string(DASHBOARD).expect("it is there");
@@ -46,7 +52,8 @@ fn labels_of(query: &str) -> BTreeSet<&str> {
 
 /// What the gateway tells after it has been through everything.
 async fn told() -> String {
-    let setup = Setup::with("breaker = { failures = 2, open_for = \"60s\" }").await;
+    let breaker = "breaker = { failures = 2, open_for = \"60s\" }";
+    let setup = Setup::configured(breaker, PRICES).await;
     setup.gateway.streamed().await;
     setup.fault(Fault::cut(2).times(1));
     setup.gateway.streamed().await;
