@@ -16,11 +16,15 @@ pub(super) async fn check(
     request: Request,
     next: Next,
 ) -> Response {
+    if is_from_elsewhere(request.headers()) {
+        let why = "Another site asked the browser for this.\n";
+        return (StatusCode::FORBIDDEN, why).into_response();
+    }
     let running = gateway.running();
     let config = &running.config;
     let allowed = match &config.admin.sha256 {
         Some(hash) => presented(request.headers()).is_some_and(|key| hash.is(&Hash::of(&key))),
-        None => config.keys.is_empty(),
+        None => config.keys.is_empty() && is_meant(request.headers()),
     };
     if allowed {
         return next.run(request).await;
@@ -29,6 +33,27 @@ pub(super) async fn check(
     let ask = (header::WWW_AUTHENTICATE, "Basic realm=\"backstop\"");
     let why = "This needs the key whose hash is `sha256` in [admin].\n";
     (StatusCode::UNAUTHORIZED, [ask], why).into_response()
+}
+
+/// Whether a browser says that a page of another site makes the request. It would bring along the
+/// key that a person has given the browser, or come from the very machine that may do all.
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site != "same-origin" && site != "none")
+}
+
+/// Whether the request was meant for this machine: a name of someone else's may have been made to
+/// lead here, for a browser on this machine to follow.
+fn is_meant(headers: &HeaderMap) -> bool {
+    let Some(Ok(host)) = headers.get(header::HOST).map(|host| host.to_str()) else {
+        return true;
+    };
+    let Ok(authority) = host.parse::<http::uri::Authority>() else {
+        return false;
+    };
+    let name = authority.host().trim_matches(['[', ']']);
+    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok()
 }
 
 /// The key that a request brings, as a bearer token or as a browser sends a password.
@@ -65,5 +90,43 @@ mod tests {
         assert_eq!(key("Basic YW55OmE6Yg==").as_deref(), Some("a:b"));
         assert_eq!(key("Basic not base64"), None);
         assert_eq!(key("Digest x"), None);
+    }
+
+    fn headers(name: &'static str, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(
+            header::HeaderName::from_static(name),
+            header::HeaderValue::from_static(value),
+        )])
+    }
+
+    #[test]
+    fn a_page_of_another_site_may_not_use_the_browser_for_it() {
+        for (site, elsewhere) in [
+            ("same-origin", false),
+            ("none", false),
+            ("same-site", true),
+            ("cross-site", true),
+        ] {
+            assert_eq!(
+                is_from_elsewhere(&headers("sec-fetch-site", site)),
+                elsewhere
+            );
+        }
+        assert!(!is_from_elsewhere(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_foreign_name_that_leads_here_is_not_this_machine() {
+        for (host, meant) in [
+            ("127.0.0.1:4000", true),
+            ("[::1]:4000", true),
+            ("localhost:4000", true),
+            ("LOCALHOST", true),
+            ("evil.example:4000", false),
+            ("a b", false),
+        ] {
+            assert_eq!(is_meant(&headers("host", host)), meant, "{host}");
+        }
+        assert!(is_meant(&HeaderMap::new()));
     }
 }
