@@ -203,7 +203,8 @@ pub trait Encoder: Send {
     /// what its events mean.
     fn chunk(&mut self, chunk: &Chunk, out: &mut Vec<u8>);
 
-    /// Writes who served, to be called before the chunk that holds [`Event::End`].
+    /// Takes note of who served, which is written right before the end marker: to be called before
+    /// the chunk that holds [`Event::End`].
     fn served(&mut self, served: &ServedBy, out: &mut Vec<u8>);
 
     /// Writes an error. No end marker follows it.

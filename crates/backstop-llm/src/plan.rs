@@ -57,7 +57,7 @@ impl Plan {
             return Err(Error::refused(need.reason()));
         }
         if let Some(window) = abilities.context_window {
-            let tokens = abilities::estimate_tokens(chat);
+            let tokens = abilities::estimate_tokens(chat, dialect);
             if tokens > window {
                 let fault = Fault::new(FaultKind::TooLarge).because("does not fit the context");
                 let message =

@@ -78,7 +78,7 @@ async fn answered(
             served: None,
             trail: Default::default(),
             usage: None,
-            estimated_input: estimate_tokens(request.chat()),
+            estimated_input: estimate_tokens(request.chat(), front.dialect()),
             outcome: Outcome::Left,
             span: trace::call(&request, &model.name, id, traceparent(&head.headers)),
         },

@@ -148,8 +148,11 @@ impl Entry {
     pub(super) fn costs_at_most(&self, cap: f64, request: &ChatRequest) -> bool {
         let chat = request.chat();
         let output = chat.max_tokens.unwrap_or(EXPECTED_OUTPUT);
-        let usage = Usage::new(estimate_tokens(chat), output);
-        self.price.is_none_or(|price| price.of(&usage) <= cap)
+        let (Some(price), Some(innermost)) = (self.price, &self.innermost) else {
+            return true;
+        };
+        let input = estimate_tokens(chat, innermost.dialect());
+        price.of(&Usage::new(input, output)) <= cap
     }
 
     /// Why it would not be asked now, or not for this request.

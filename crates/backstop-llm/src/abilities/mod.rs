@@ -1,5 +1,6 @@
 //! What a candidate's model can do, and what a request needs of it.
 
+mod estimate;
 mod family;
 mod need;
 mod needs;
@@ -7,8 +8,9 @@ mod needs;
 pub(crate) use self::family::thinks_adaptively;
 
 pub use self::{
+    estimate::estimate_tokens,
     need::{Need, Needs, UnknownNeed},
-    needs::{estimate_tokens, needs},
+    needs::needs,
 };
 use crate::Dialect;
 

@@ -1,10 +1,7 @@
 //! What a request needs, read off it.
 
 use super::{Need, Needs};
-use crate::{
-    Chat, Dialect, Message, Part, ReasoningMode, ResponseFormat, Role, Signature, Source, Tool,
-    ToolChoice,
-};
+use crate::{Chat, Dialect, Part, ReasoningMode, ResponseFormat, Role, Source, Tool, ToolChoice};
 
 /// What a request needs of a candidate of dialect `target` beyond text.
 ///
@@ -122,56 +119,4 @@ fn is_prefilled(chat: &Chat) -> bool {
     let last = chat.messages.last().map(|message| message.role);
     let means_it = chat.continue_final_message || chat.extra_dialect == Some(Dialect::Anthropic);
     means_it && last == Some(Role::Assistant)
-}
-
-/// Roughly how many tokens a request has: at least so many, most likely more.
-///
-/// A token is taken to be four bytes of text, which is about right for English and too few tokens
-/// for most other languages; each message costs four more, each picture 800, each page-bearing
-/// document one for every 60 bytes of base64, sound one for every 1,000. It is meant to tell a
-/// request that can't fit from one that may, without any model's vocabulary.
-#[must_use]
-pub fn estimate_tokens(chat: &Chat) -> u64 {
-    let messages: usize = chat.messages.iter().map(message_tokens).sum();
-    let tools: usize = chat.tools.iter().map(tool_tokens).sum();
-    (messages + tools) as u64
-}
-
-const BYTES: usize = 4;
-
-fn message_tokens(message: &Message) -> usize {
-    4 + message.content.iter().map(part_tokens).sum::<usize>()
-}
-
-fn part_tokens(part: &Part) -> usize {
-    let opaque = |signature: &Option<Signature>| {
-        signature
-            .as_ref()
-            .map_or(0, |s| s.value.len() / (2 * BYTES))
-    };
-    match part {
-        Part::Audio(audio) => audio.data.len() / 1000,
-        Part::Document(document) => match &document.source {
-            Source::Base64 { data, .. } => data.len() / 60,
-            Source::Text(text) => text.len() / BYTES,
-            Source::Url(_) => 0,
-        },
-        Part::Image(_) => 800,
-        Part::Native { json, .. } => json.get().len() / (2 * BYTES),
-        Part::Refusal(text) | Part::Text { text, .. } => text.len() / BYTES,
-        Part::Thinking(thinking) => thinking.text.len() / BYTES + opaque(&thinking.redacted),
-        Part::ToolCall(call) => (call.name.len() + call.arguments.len()) / BYTES,
-        Part::ToolResult(result) => result.content.iter().map(part_tokens).sum(),
-    }
-}
-
-fn tool_tokens(tool: &Tool) -> usize {
-    match tool {
-        Tool::Function(function) => {
-            let schema = function.schema.as_ref().map_or(0, |json| json.get().len());
-            let description = function.description.as_ref().map_or(0, String::len);
-            (function.name.len() + description + schema) / BYTES
-        }
-        Tool::Native { json, .. } => json.get().len() / BYTES,
-    }
 }

@@ -38,6 +38,8 @@ pub(super) struct Writer {
     waiting: Vec<(u32, Vec<Event>)>,
     usage: Option<Usage>,
     finish: Option<(FinishReason, Option<String>)>,
+    /// What is to be told of who served, right before the end.
+    served: Option<serde_json::Value>,
 }
 
 impl Writer {
@@ -219,7 +221,18 @@ impl Writer {
             out.extend_from_slice(b",\"usage\":");
             out.extend_from_slice(&serde_json::to_vec(&usage).unwrap_or_default());
         });
+        self.tell(out);
         event(out, "message_stop", |_| {});
+    }
+
+    fn tell(&mut self, out: &mut Vec<u8>) {
+        if let Some(told) = self.served.take() {
+            // Callers ignore events that they don't know.
+            event(out, "backstop", |out| {
+                out.extend_from_slice(b",\"backstop\":");
+                out.extend_from_slice(told.to_string().as_bytes());
+            });
+        }
     }
 
     /// Takes note of what an event says that is passed on as it came, for what may follow it.
@@ -263,6 +276,7 @@ impl Encoder for Writer {
                 for event in &chunk.events {
                     self.note(event);
                 }
+                self.tell(out);
                 out.extend_from_slice(&raw.bytes);
                 // Some servers forget the blank line after their last event.
                 while !out.ends_with(b"\n\n") && !out.ends_with(b"\n\r\n") {
@@ -277,17 +291,12 @@ impl Encoder for Writer {
         }
     }
 
-    fn served(&mut self, served: &ServedBy, out: &mut Vec<u8>) {
-        // Callers ignore events that they don't know.
-        let told = json!({
+    fn served(&mut self, served: &ServedBy, _: &mut Vec<u8>) {
+        self.served = Some(json!({
             "served_by": served.to_string(),
             "degraded": served.degraded,
             "attempts": attempts(&served.trail),
-        });
-        event(out, "backstop", |out| {
-            out.extend_from_slice(b",\"backstop\":");
-            out.extend_from_slice(told.to_string().as_bytes());
-        });
+        }));
     }
 
     fn error(&mut self, error: &Error, out: &mut Vec<u8>) {

@@ -1,7 +1,8 @@
 //! How far an answer has come, and whether it can be gone on with from there.
 
 use crate::{
-    Chat, ChatRequest, Error, Event, ReasoningMode, ResponseFormat, Resume, Usage, abilities,
+    Chat, ChatRequest, Dialect, Error, Event, ReasoningMode, ResponseFormat, Resume, Usage,
+    abilities,
 };
 
 /// Whether the answer to a request may be continued at all.
@@ -85,7 +86,10 @@ impl Progress {
                 usage.output = usage.output.max(output);
                 usage
             }
-            None => Usage::new(abilities::estimate_tokens(chat), output),
+            None => {
+                let dialect = chat.extra_dialect.unwrap_or(Dialect::OpenAi);
+                Usage::new(abilities::estimate_tokens(chat, dialect), output)
+            }
         };
         self.before.plus(part)
     }

@@ -63,7 +63,7 @@ pub(super) struct WireMessage {
 #[derive(Deserialize, Serialize)]
 pub(super) struct WireToolCall {
     #[serde(default, deserialize_with = "lenient")]
-    id: String,
+    pub(super) id: String,
     #[serde(default, rename = "type", skip_deserializing)]
     kind: &'static str,
     #[serde(default)]

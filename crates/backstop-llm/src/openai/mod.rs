@@ -10,6 +10,7 @@ mod response;
 mod stream;
 mod stream_out;
 mod thought;
+mod tool_id;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};

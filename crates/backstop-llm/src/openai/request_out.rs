@@ -7,6 +7,7 @@ use super::{
     message::{WireMessage, write_assistant},
     part::write_content,
     request::WireFunction,
+    tool_id,
 };
 use crate::{
     Chat, ChatRequest, Dialect, Error, Json, Message, Part, Reasoning, ResponseFormat, Role, Tool,
@@ -14,8 +15,10 @@ use crate::{
 };
 
 pub(super) fn encode(request: &ChatRequest, plan: &Plan) -> Result<Encoded, Error> {
+    let model = plan.model.as_deref().unwrap_or(request.model());
+    let keeps = plan.keeps_original() && tool_id::all_fit(request.chat(), model);
     let body = match request.original() {
-        Some(original) if original.dialect == Dialect::OpenAi && plan.keeps_original() => {
+        Some(original) if original.dialect == Dialect::OpenAi && keeps => {
             patch(request, &original.body, plan)?
         }
         _ => translate(&plan.chat(request), plan),
@@ -306,6 +309,9 @@ fn write_message(message: &Message, model: &str) -> Vec<WireMessage> {
                     call.extra_content = None;
                 }
             }
+            for call in wire.tool_calls.iter_mut().flatten() {
+                call.id = tool_id::write(&call.id, model).into_owned();
+            }
             wire.name.clone_from(&message.name);
             return vec![wire];
         }
@@ -320,7 +326,7 @@ fn write_message(message: &Message, model: &str) -> Vec<WireMessage> {
             Part::ToolResult(result) => {
                 // A tool may only give text here; what else it gave follows as a person's message.
                 let (said, other): (Vec<_>, Vec<_>) = result
-                    .content
+                    .told()
                     .iter()
                     .cloned()
                     .partition(|part| part.as_text().is_some());
@@ -328,7 +334,7 @@ fn write_message(message: &Message, model: &str) -> Vec<WireMessage> {
                 messages.push(WireMessage {
                     role: "tool".to_owned(),
                     content: Some(write_content(&said).unwrap_or_else(empty)),
-                    tool_call_id: Some(result.id.clone()),
+                    tool_call_id: Some(tool_id::write(&result.id, model).into_owned()),
                     ..WireMessage::default()
                 });
             }

@@ -22,7 +22,8 @@ use super::{
     upstream::Upstream,
 };
 use crate::{
-    Abilities, ChatBody, ChatRequest, ChatResponse, ChatStream, Error, Needs, Raw, plan::Plan,
+    Abilities, ChatBody, ChatRequest, ChatResponse, ChatStream, Dialect, Error, Needs, Raw,
+    plan::Plan,
 };
 
 /// How much of an error answer is read.
@@ -168,6 +169,12 @@ impl Model {
     #[must_use]
     pub fn model(&self) -> &str {
         &self.inner.model
+    }
+
+    /// The dialect that it is asked in.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.inner.provider.dialect()
     }
 
     /// What the model can do.

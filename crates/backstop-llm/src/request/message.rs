@@ -1,5 +1,7 @@
 //! A conversation: messages and what they are made of.
 
+use std::borrow::Cow;
+
 use crate::{Dialect, Json};
 
 /// Who speaks.
@@ -319,6 +321,22 @@ pub struct ToolResult {
     pub content: Vec<Part>,
     /// Whether it failed.
     pub is_error: bool,
+}
+
+impl ToolResult {
+    /// What it gave, for a dialect that has no word for failure: the text says so instead.
+    pub(crate) fn told(&self) -> Cow<'_, [Part]> {
+        const FAILED: &str = "Error: ";
+        if !self.is_error {
+            return Cow::Borrowed(&self.content);
+        }
+        let mut content = self.content.clone();
+        match content.first_mut() {
+            Some(Part::Text { text, .. }) => text.insert_str(0, FAILED),
+            _ => content.insert(0, Part::text(FAILED.trim_end())),
+        }
+        Cow::Owned(content)
+    }
 }
 
 /// What a text is based on.

@@ -350,14 +350,12 @@ struct OutMessage {
 }
 
 fn write_output(result: &ToolResult) -> serde_json::Value {
-    let plain = result.content.iter().all(|part| part.as_text().is_some());
+    let told = result.told();
+    let plain = told.iter().all(|part| part.as_text().is_some());
     let output = if plain {
-        crate::text_of(&result.content).into()
+        crate::text_of(&told).into()
     } else {
-        let parts = result
-            .content
-            .iter()
-            .filter_map(|part| write_part(part, false));
+        let parts = told.iter().filter_map(|part| write_part(part, false));
         let parts = parts
             .filter_map(|json| serde_json::from_str(json.get()).ok())
             .collect();

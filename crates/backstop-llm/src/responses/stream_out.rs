@@ -33,6 +33,10 @@ pub(super) struct Writer {
     items: Vec<(Open, String)>,
     /// The items that are not closed yet.
     open: Vec<usize>,
+    /// The token of the thought that is being written.
+    signature: Option<String>,
+    /// What is to be told of who served, right before the end.
+    served: Option<Value>,
 }
 
 impl Writer {
@@ -176,7 +180,11 @@ impl Writer {
                         "item_id": id, "output_index": place, "summary_index": 0, "part": part,
                     }),
                 );
-                json!({ "id": id, "type": "reasoning", "summary": [part] })
+                let mut item = json!({ "id": id, "type": "reasoning", "summary": [part] });
+                if let Some(signature) = self.signature.take() {
+                    item["encrypted_content"] = signature.into();
+                }
+                item
             }
             Open::Tool(index) => {
                 self.event(
@@ -281,15 +289,30 @@ impl Writer {
                     );
                 }
             }
+            Event::Signature {
+                tool: None,
+                signature,
+                ..
+            } if self.find(Open::Reasoning).is_some() => {
+                self.signature = Some(signature.to_wire(Dialect::Responses));
+            }
             Event::Ping => out.extend_from_slice(b": ping\n\n"),
             Event::End => self.end(out),
             _ => {}
         }
     }
 
+    fn tell(&mut self, out: &mut Vec<u8>) {
+        if let Some(told) = self.served.take() {
+            // Callers pass over events that they don't know.
+            self.event(out, "backstop", &told);
+        }
+    }
+
     fn end(&mut self, out: &mut Vec<u8>) {
         self.start(out);
         self.close(out);
+        self.tell(out);
         let completion = self.so_far();
         let response = OutResponse::new(&completion, Stage::Ended);
         let kind = format!("response.{}", response.status());
@@ -313,6 +336,7 @@ impl Encoder for Writer {
             }
         }
         if let Some(raw) = own {
+            self.tell(out);
             self.started = true;
             self.sequence += 1;
             out.extend_from_slice(&raw.bytes);
@@ -323,19 +347,14 @@ impl Encoder for Writer {
         }
     }
 
-    fn served(&mut self, served: &ServedBy, out: &mut Vec<u8>) {
-        // Callers pass over events that they don't know.
-        self.event(
-            out,
-            "backstop",
-            &json!({
-                "backstop": {
-                    "served_by": served.to_string(),
-                    "degraded": served.degraded,
-                    "attempts": attempts(&served.trail),
-                },
-            }),
-        );
+    fn served(&mut self, served: &ServedBy, _: &mut Vec<u8>) {
+        self.served = Some(json!({
+            "backstop": {
+                "served_by": served.to_string(),
+                "degraded": served.degraded,
+                "attempts": attempts(&served.trail),
+            },
+        }));
     }
 
     fn error(&mut self, error: &Error, out: &mut Vec<u8>) {

@@ -265,7 +265,11 @@ pub(crate) fn completion(dialect: Dialect) -> impl Strategy<Value = Completion> 
     let parts = (option::of(text()), option::of(text()), vec(call(), 0..3));
     (word(), word(), parts, usage()).prop_map(move |(id, model, parts, usage)| {
         let (thought, said, calls) = parts;
-        let signature = Signature::new(Dialect::Anthropic, "c2ln");
+        let own = match dialect {
+            Dialect::Responses => Dialect::Responses,
+            _ => Dialect::Anthropic,
+        };
+        let signature = Signature::new(own, "c2ln");
         let mut calls = calls;
         if let Some(Part::ToolCall(call)) = calls.first_mut().filter(|_| dialect == Dialect::OpenAi)
         {
@@ -290,9 +294,12 @@ pub(crate) fn completion(dialect: Dialect) -> impl Strategy<Value = Completion> 
             choice.content.push(Part::text("."));
         }
         let mut completion = Completion::default();
-        completion.id = id;
+        completion.id = match dialect {
+            Dialect::Responses => format!("resp_{id}"),
+            _ => id,
+        };
         completion.model = model;
-        completion.created = (dialect == Dialect::OpenAi).then_some(1_700_000_000);
+        completion.created = (dialect != Dialect::Anthropic).then_some(1_700_000_000);
         completion.choices = vec![choice];
         completion.usage = Some(usage);
         completion

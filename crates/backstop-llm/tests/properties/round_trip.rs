@@ -79,4 +79,10 @@ proptest! {
         prop_assert_eq!(&answer(Dialect::Anthropic, &answered), &answered);
         prop_assert_eq!(&stream(Dialect::Anthropic, answered.clone()), &answered);
     }
+
+    #[test]
+    fn an_answer_of_responses_is_read_as_it_was(answered in completion(Dialect::Responses)) {
+        prop_assert_eq!(&answer(Dialect::Responses, &answered), &answered);
+        prop_assert_eq!(&stream(Dialect::Responses, answered.clone()), &answered);
+    }
 }

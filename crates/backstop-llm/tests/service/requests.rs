@@ -12,6 +12,9 @@ const OPENAI: &str = r#"{"id":"x","model":"m","choices":[
 const ANTHROPIC: &str = r#"{"id":"x","type":"message","model":"m",
     "content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn"}"#;
 
+const RESPONSES: &str = r#"{"id":"x","object":"response","status":"completed","model":"m",
+    "output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"Hi"}]}]}"#;
+
 /// What is sent by a model of the dialect, made from the one given by `set`.
 async fn sent(
     dialect: Dialect,
@@ -20,6 +23,7 @@ async fn sent(
 ) -> (String, Value) {
     let body = match dialect {
         Dialect::Anthropic => ANTHROPIC,
+        Dialect::Responses => RESPONSES,
         _ => OPENAI,
     };
     let (address, mut seen) = serve(answer(200, body)).await;
@@ -282,4 +286,30 @@ async fn a_signed_thought_comes_back_to_its_provider_through_another_dialect() {
     let request = parse(Dialect::OpenAi, &body("backstop.gemini.c2ln"));
     let (_, sent_on) = sent(Dialect::Anthropic, request, |m| m).await;
     assert!(!sent_on.to_string().contains("c2ln"), "{sent_on}");
+}
+
+#[tokio::test]
+async fn a_tool_that_failed_is_known_to_have_where_there_is_no_field_for_it() {
+    let request = parse(
+        Dialect::Anthropic,
+        &json!({
+            "model": "any", "max_tokens": 100,
+            "messages": [
+                { "role": "user", "content": "Look!" },
+                { "role": "assistant", "content": [
+                    { "type": "tool_use", "id": "toolu_1", "name": "look", "input": {} },
+                ] },
+                { "role": "user", "content": [{
+                    "type": "tool_result", "tool_use_id": "toolu_1",
+                    "content": "no such place", "is_error": true,
+                }] },
+            ],
+        }),
+    );
+    let (_, body) = sent(Dialect::OpenAi, request.clone(), |m| m).await;
+    assert_eq!(body["messages"][2]["content"], "Error: no such place");
+    let (_, body) = sent(Dialect::Responses, request.clone(), |m| m).await;
+    assert_eq!(body["input"][2]["output"], "Error: no such place");
+    let (_, body) = sent(Dialect::Anthropic, request, |m| m).await;
+    assert_eq!(body["messages"][2]["content"][0]["is_error"], true);
 }
