@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpSocket,
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 const FRONTS: [&str; 3] = ["/v1/chat/completions", "/v1/messages", "/v1/responses"];
@@ -199,12 +199,10 @@ async fn a_caller_who_does_not_read_holds_the_provider_up() {
     // It reads the beginning of the answer, and then nothing for a while.
     let mut beginning = vec![0; 1 << 10];
     caller.read_exact(&mut beginning).await.expect("an answer");
-    sleep(Duration::from_secs(1)).await;
-    assert_eq!(
-        provider.calls()[0].outcome,
-        Outcome::Open,
-        "the provider got rid of an answer that nobody took"
-    );
+    timeout(Duration::from_secs(1), provider.wait_until_idle())
+        .await
+        .expect_err("the provider got rid of an answer that nobody took");
+    assert_eq!(provider.calls()[0].outcome, Outcome::Open);
     // What was held up is all there once it reads on.
     let mut rest = Vec::new();
     timeout(BOUND, caller.read_to_end(&mut rest))
