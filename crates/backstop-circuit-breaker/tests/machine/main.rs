@@ -3,3 +3,4 @@
 mod bench;
 mod defects;
 mod rules;
+mod tails;
