@@ -78,6 +78,28 @@ async fn a_listener_hears_of_each_transition_once_and_of_refusals() {
     assert_eq!(log.take(), expected);
 }
 
+/// Hears how long each wait will be.
+#[derive(Clone, Default)]
+struct Waits(Arc<Mutex<Vec<Option<Duration>>>>);
+
+impl Listener for Waits {
+    fn on_transition(&self, _: &Name, transition: &Transition) {
+        let mut waits = self.0.lock().expect("nobody panics with it");
+        waits.push(transition.wait);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_hears_how_long_a_circuit_that_opens_will_be_open() {
+    let waits = Waits::default();
+    let breaker = policy().listener(waits.clone()).breaker("heard");
+    fail(&breaker, 2);
+    advance(OPEN).await;
+    succeed(&breaker, 1);
+    let heard = waits.0.lock().expect("nobody panics with it");
+    assert_eq!(*heard, [Some(OPEN), None, None]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_order_that_changes_nothing_tells_nothing() {
     let log = Log::default();

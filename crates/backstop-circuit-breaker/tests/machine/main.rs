@@ -2,5 +2,6 @@
 
 mod bench;
 mod defects;
+mod orders;
 mod rules;
 mod tails;
