@@ -167,6 +167,26 @@ fn the_last_of_the_failures_that_reach_the_rate_opens() {
 }
 
 #[test]
+fn no_call_is_counted_twice_while_a_bucket_ends() {
+    check(|| {
+        // A failure and a success are in the window, and two more calls end: one bucket counted
+        // both as present and as past would make enough of them, half of them failures.
+        let policy = windowed().failure_rate(Rate::HALF).min_calls(n(5));
+        let breaker = policy.breaker("loom");
+        let start = Instant::now();
+        let later = start + Duration::from_secs(7);
+        let permits = [begin(&breaker, start), begin(&breaker, later)];
+        begin(&breaker, start).success_at(start);
+        begin(&breaker, start).failure_at(FaultKind::Unavailable, start);
+        let [mine, other] = permits;
+        let racing = thread::spawn(move || other.success_at(later));
+        mine.failure_at(FaultKind::Unavailable, start);
+        racing.join().unwrap();
+        assert_eq!(breaker.state_at(later), State::Closed);
+    });
+}
+
+#[test]
 fn a_call_from_before_a_reset_is_not_counted_after_it() {
     check(|| {
         let breaker = windowed().breaker("loom");
