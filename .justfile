@@ -23,8 +23,7 @@ deny:
 cost:
     cargo bench -p backstop-peers
 
-# Permits, windows and budgets under every interleaving of threads. LOOM_MAX_PREEMPTIONS=3, as CI
-# has it, takes seconds.
+# Permits, windows and budgets under every interleaving of threads.
 loom:
     RUSTFLAGS="--cfg loom" cargo test --release -p backstop-core --test loom
     RUSTFLAGS="--cfg loom" cargo test --release -p backstop-circuit-breaker --test loom
