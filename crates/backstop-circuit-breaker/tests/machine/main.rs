@@ -3,5 +3,6 @@
 mod bench;
 mod defects;
 mod orders;
+mod restored;
 mod rules;
 mod tails;
