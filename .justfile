@@ -43,6 +43,10 @@ load *args:
     cargo build --release -p backstop-gateway
     python3 tests/load/load.py {{ args }}
 
+# The gateway under steady load with faults switched every few seconds, for so many seconds.
+soak seconds="3600":
+    BACKSTOP_SOAK_SECONDS={{ seconds }} cargo test --release -p backstop-gateway --test soak -- --nocapture
+
 # The status page in headless Chromium, in an outage, with screenshots (needs Node and Chromium).
 look:
     cargo build -p backstop-gateway

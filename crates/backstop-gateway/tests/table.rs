@@ -6,9 +6,12 @@ mod common;
 use std::{fmt, time::Duration};
 
 use backstop_simulator::{Dialect, Fault, Pace, Reply, Simulator};
-use common::Running;
+use common::{
+    Running,
+    fronts::{FRONTS, Front, Read},
+};
 use futures_util::{StreamExt as _, stream};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// What both providers say, so that an answer that two of them gave together can be checked too.
 const TEXT: &str = "One two three four five six seven eight nine ten eleven twelve.";
@@ -63,40 +66,6 @@ fn faults() -> Vec<(Fault, Expect)> {
         (Fault::pings(3, soon), Whole),
     ]
 }
-
-/// A way to ask: the path, and whether the answer is to come in pieces.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Front {
-    path: &'static str,
-    streamed: bool,
-}
-
-const FRONTS: [Front; 6] = [
-    Front {
-        path: "/v1/chat/completions",
-        streamed: false,
-    },
-    Front {
-        path: "/v1/chat/completions",
-        streamed: true,
-    },
-    Front {
-        path: "/v1/messages",
-        streamed: false,
-    },
-    Front {
-        path: "/v1/messages",
-        streamed: true,
-    },
-    Front {
-        path: "/v1/responses",
-        streamed: false,
-    },
-    Front {
-        path: "/v1/responses",
-        streamed: true,
-    },
-];
 
 /// The primary's dialect, as the simulator and as the config have it.
 const PRIMARIES: [(Dialect, &str); 4] = [
@@ -156,14 +125,7 @@ async fn call(fault: &Fault, front: Front, primary: (Dialect, &str)) -> Outcome 
         backup.base_url(),
     ))
     .await;
-    let body = if front.path.ends_with("responses") {
-        json!({ "model": "smart", "input": "Count.", "stream": front.streamed })
-    } else {
-        json!({
-            "model": "smart", "max_tokens": 100, "stream": front.streamed,
-            "messages": [{ "role": "user", "content": "Count." }],
-        })
-    };
+    let body = front.body("Count.");
     let response = gateway
         .post(front.path, &body)
         .send()
@@ -179,18 +141,13 @@ async fn call(fault: &Fault, front: Front, primary: (Dialect, &str)) -> Outcome 
             _ => Outcome::Wrong(format!("{status} without a reason: {body}")),
         };
     }
-    let answer = if front.streamed {
-        read_stream(front.path, &body)
-    } else {
-        read(front.path, &body)
-    };
-    match answer {
-        Answer {
+    match front.read(&body) {
+        Read {
             error: true,
             ended: false,
             ..
         } if front.streamed => Outcome::Broken,
-        Answer {
+        Read {
             text,
             ended: true,
             error: false,
@@ -205,66 +162,6 @@ async fn call(fault: &Fault, front: Front, primary: (Dialect, &str)) -> Outcome 
         },
         answer => Outcome::Wrong(format!("{answer:?} in {body}")),
     }
-}
-
-#[derive(Debug, Default)]
-struct Answer {
-    text: String,
-    /// Whether it says that it is complete.
-    ended: bool,
-    error: bool,
-}
-
-fn read(path: &str, body: &str) -> Answer {
-    let json: Value = serde_json::from_str(body).unwrap_or_default();
-    let (text, end) = match path {
-        "/v1/messages" => (
-            &json["content"][0]["text"],
-            json["stop_reason"] == "end_turn",
-        ),
-        "/v1/responses" => {
-            let message = json["output"].as_array().and_then(|items| items.last());
-            let text = message.map_or(&Value::Null, |item| &item["content"][0]["text"]);
-            (text, json["status"] == "completed")
-        }
-        _ => {
-            let choice = &json["choices"][0];
-            (
-                &choice["message"]["content"],
-                choice["finish_reason"] == "stop",
-            )
-        }
-    };
-    Answer {
-        text: text.as_str().unwrap_or_default().to_owned(),
-        ended: end,
-        error: json["error"].is_object(),
-    }
-}
-
-fn read_stream(path: &str, body: &str) -> Answer {
-    let mut answer = Answer::default();
-    for data in body.lines().filter_map(|line| line.strip_prefix("data:")) {
-        let data = data.trim();
-        let json: Value = serde_json::from_str(data).unwrap_or_default();
-        let kind = json["type"].as_str().unwrap_or_default();
-        answer.error |= json["error"].is_object() || matches!(kind, "error" | "response.failed");
-        let (delta, end) = match path {
-            "/v1/messages" => (&json["delta"]["text"], kind == "message_stop"),
-            "/v1/responses" => {
-                let delta = if kind == "response.output_text.delta" {
-                    &json["delta"]
-                } else {
-                    &Value::Null
-                };
-                (delta, kind == "response.completed")
-            }
-            _ => (&json["choices"][0]["delta"]["content"], data == "[DONE]"),
-        };
-        answer.text.push_str(delta.as_str().unwrap_or_default());
-        answer.ended |= end;
-    }
-    answer
 }
 
 fn is_as_expected(expect: Expect, front: Front, outcome: &Outcome) -> bool {

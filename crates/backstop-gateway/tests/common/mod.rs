@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod fronts;
+
 use std::{net::SocketAddr, time::Duration};
 
 use backstop_gateway::{Gateway, config::Config, server::Stopped};
