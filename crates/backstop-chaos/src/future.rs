@@ -26,10 +26,10 @@ pin_project! {
 pin_project! {
     #[project = OutcomeProj]
     enum Outcome<F, Res, E> {
-        /// The service's own.
-        Called { #[pin] inner: F },
-        /// What befalls the call in its place.
-        Befallen { mishap: Mishap<Res, E> },
+        /// The service's own, and what befalls it.
+        Called { #[pin] inner: F, mishap: Option<Mishap<Res, E>> },
+        /// What comes in its place.
+        Instead { mishap: Mishap<Res, E> },
     }
 }
 
@@ -37,20 +37,33 @@ impl<F, Res, E> ResponseFuture<F, Res, E> {
     pub(crate) const fn called(inner: F) -> Self {
         Self {
             wait: None,
-            outcome: Outcome::Called { inner },
+            outcome: Outcome::Called {
+                inner,
+                mishap: None,
+            },
         }
     }
 
-    pub(crate) fn befallen(mishap: Mishap<Res, E>) -> Self {
-        let wait = mishap.wait;
-        let befallen = Self {
-            wait: None,
-            outcome: Outcome::Befallen { mishap },
-        };
-        befallen.after(wait)
+    /// The same, with this befalling what comes of it.
+    pub(crate) fn befallen(mut self, by: &Mishap<Res, E>) -> Self {
+        self = self.after(by.wait);
+        if let Outcome::Called { mishap, .. } = &mut self.outcome {
+            *mishap = Some(by.clone());
+        }
+        self
     }
 
-    pub(crate) fn after(mut self, wait: Duration) -> Self {
+    pub(crate) fn instead(mishap: &Mishap<Res, E>) -> Self {
+        let instead = Self {
+            wait: None,
+            outcome: Outcome::Instead {
+                mishap: mishap.clone(),
+            },
+        };
+        instead.after(mishap.wait)
+    }
+
+    fn after(mut self, wait: Duration) -> Self {
         self.wait = (!wait.is_zero()).then(|| sleep(wait));
         self
     }
@@ -75,11 +88,17 @@ where
             this.wait.set(None);
         }
         match this.outcome.project() {
-            OutcomeProj::Called { inner } => inner.poll(cx),
-            OutcomeProj::Befallen { mishap } => match &mishap.then {
+            OutcomeProj::Called { inner, mishap } => {
+                let result = ready!(inner.poll(cx));
+                Poll::Ready(match mishap.as_ref().map(|mishap| &mishap.then) {
+                    Some(Then::Spoil(spoil)) => result.and_then(|response| spoil(response)),
+                    _ => result,
+                })
+            }
+            OutcomeProj::Instead { mishap } => match &mishap.then {
                 Then::Answer(make) => Poll::Ready(make()),
                 // Nobody wakes it again: that is what it is for.
-                Then::Call | Then::Hang => Poll::Pending,
+                Then::Call | Then::Spoil(_) | Then::Hang => Poll::Pending,
             },
         }
     }

@@ -13,6 +13,7 @@ use std::{fmt, sync::Arc, time::Duration};
 /// let slow_garbage = garbage.clone().after(Duration::from_secs(3));
 /// let slow = M::late(Duration::from_secs(3));
 /// let hung = M::hang();
+/// let short = M::spoilt(|answer| Ok(answer.chars().take(7).collect()));
 /// ```
 pub struct Mishap<Res, E> {
     pub(crate) wait: Duration,
@@ -22,6 +23,8 @@ pub struct Mishap<Res, E> {
 pub(crate) enum Then<Res, E> {
     /// The service is called after all.
     Call,
+    /// The service is called after all, and this is made of its response.
+    Spoil(Arc<dyn Fn(Res) -> Result<Res, E> + Send + Sync>),
     /// Nothing ever comes.
     Hang,
     /// This comes in place of the service's answer.
@@ -47,6 +50,16 @@ impl<Res, E> Mishap<Res, E> {
         }
     }
 
+    /// The service answers, and `spoil` makes of its response what comes: one that breaks off in the
+    /// middle, say, or an error. An error of the service's own is passed on as it is.
+    #[must_use]
+    pub fn spoilt(spoil: impl Fn(Res) -> Result<Res, E> + Send + Sync + 'static) -> Self {
+        Self {
+            wait: Duration::ZERO,
+            then: Then::Spoil(Arc::new(spoil)),
+        }
+    }
+
     /// An error, such as a connection that was reset. The service is not called.
     #[must_use]
     pub fn error(make: impl Fn() -> E + Send + Sync + 'static) -> Self {
@@ -66,6 +79,11 @@ impl<Res, E> Mishap<Res, E> {
         }
     }
 
+    /// Whether the service is called.
+    pub(crate) const fn calls(&self) -> bool {
+        matches!(self.then, Then::Call | Then::Spoil(_))
+    }
+
     /// The same, after so long.
     #[must_use]
     pub const fn after(mut self, wait: Duration) -> Self {
@@ -80,6 +98,7 @@ impl<Res, E> Clone for Mishap<Res, E> {
             wait: self.wait,
             then: match &self.then {
                 Then::Call => Then::Call,
+                Then::Spoil(spoil) => Then::Spoil(spoil.clone()),
                 Then::Hang => Then::Hang,
                 Then::Answer(make) => Then::Answer(make.clone()),
             },
@@ -91,6 +110,7 @@ impl<Res, E> fmt::Debug for Mishap<Res, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let then = match &self.then {
             Then::Call => "call",
+            Then::Spoil(_) => "spoil",
             Then::Hang => "hang",
             Then::Answer(_) => "answer",
         };

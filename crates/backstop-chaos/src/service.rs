@@ -2,7 +2,7 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
-use crate::{Mishap, Plan, Switch, future::ResponseFuture, mishap::Then};
+use crate::{Mishap, Plan, Switch, future::ResponseFuture};
 
 /// Makes calls fail as planned: the service of [`ChaosLayer`](crate::ChaosLayer).
 #[derive(Debug)]
@@ -57,12 +57,10 @@ where
         match mishap {
             None => ResponseFuture::called(self.inner.call(request)),
             // It is called here, and not after the wait, because it is ready now.
-            Some(
-                late @ Mishap {
-                    then: Then::Call, ..
-                },
-            ) => ResponseFuture::called(self.inner.call(request)).after(late.wait),
-            Some(mishap) => ResponseFuture::befallen(mishap.clone()),
+            Some(mishap) if mishap.calls() => {
+                ResponseFuture::called(self.inner.call(request)).befallen(mishap)
+            }
+            Some(mishap) => ResponseFuture::instead(mishap),
         }
     }
 }

@@ -61,6 +61,31 @@ async fn follows_its_script_across_clones_and_then_lets_all_through() {
 }
 
 #[tokio::test]
+async fn spoils_what_the_service_answers_and_not_its_errors() {
+    let spoilt = || {
+        M::spoilt(|answer| {
+            if answer == "fine" {
+                Ok("fi")
+            } else {
+                Err("no".into())
+            }
+        })
+    };
+    assert_eq!(
+        run(&on(Plan::script([Some(spoilt())])), 2).await,
+        ["fi", "fine"]
+    );
+
+    let failing = service_fn(|()| async { Err::<&'static str, BoxError>("down".into()) });
+    let spoiling = on(Plan::always(spoilt()));
+    let error = spoiling.layer(failing).oneshot(()).await.unwrap_err();
+    assert_eq!(error.to_string(), "down");
+    let bad = service_fn(|()| async { Ok::<_, BoxError>("bad") });
+    let error = spoiling.layer(bad).oneshot(()).await.unwrap_err();
+    assert_eq!(error.to_string(), "no");
+}
+
+#[tokio::test]
 async fn meets_its_odds_and_can_be_repeated() {
     let odds = |seed| {
         let odds = [
