@@ -166,11 +166,8 @@ impl WireMessage {
         let id = self.tool_call_id.clone();
         let mut content = self.into_parts()?;
         if role == Role::Tool {
-            content = vec![Part::ToolResult(ToolResult {
-                id: id.or_else(|| name.clone()).unwrap_or_default(),
-                content,
-                is_error: false,
-            })];
+            let id = id.or_else(|| name.clone()).unwrap_or_default();
+            content = vec![Part::ToolResult(ToolResult::heard(id, content))];
         }
         Ok(Message {
             role,

@@ -324,18 +324,40 @@ pub struct ToolResult {
 }
 
 impl ToolResult {
+    /// How a text says that the tool failed, in a dialect that has no word for it.
+    const FAILED: &'static str = "Error: ";
+
     /// What it gave, for a dialect that has no word for failure: the text says so instead.
     pub(crate) fn told(&self) -> Cow<'_, [Part]> {
-        const FAILED: &str = "Error: ";
         if !self.is_error {
             return Cow::Borrowed(&self.content);
         }
         let mut content = self.content.clone();
         match content.first_mut() {
-            Some(Part::Text { text, .. }) => text.insert_str(0, FAILED),
-            _ => content.insert(0, Part::text(FAILED.trim_end())),
+            Some(Part::Text { text, .. }) => text.insert_str(0, Self::FAILED),
+            _ => content.insert(0, Part::text(Self::FAILED.trim_end())),
         }
         Cow::Owned(content)
+    }
+
+    /// Reads what [`told`](Self::told) wrote, and what tools write themselves when they fail.
+    pub(crate) fn heard(id: String, mut content: Vec<Part>) -> Self {
+        let is_error = match content.first_mut() {
+            Some(Part::Text { text, .. }) if text == Self::FAILED.trim_end() => {
+                content.remove(0);
+                true
+            }
+            Some(Part::Text { text, .. }) if text.starts_with(Self::FAILED) => {
+                text.drain(..Self::FAILED.len());
+                true
+            }
+            _ => false,
+        };
+        Self {
+            id,
+            content,
+            is_error,
+        }
     }
 }
 

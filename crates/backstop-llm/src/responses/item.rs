@@ -168,11 +168,7 @@ impl WireItem {
     pub(super) fn into_message(self, json: &Json) -> Result<Message, Error> {
         match self.kind() {
             Kind::Output => {
-                let result = ToolResult {
-                    id: self.call_id,
-                    content: read_content(self.output)?,
-                    is_error: false,
-                };
+                let result = ToolResult::heard(self.call_id, read_content(self.output)?);
                 Ok(Message::new(Role::Tool, vec![Part::ToolResult(result)]))
             }
             Kind::Message => {

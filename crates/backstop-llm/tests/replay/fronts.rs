@@ -9,8 +9,9 @@ use crate::{
     expect_gemini::gemini,
     expect_responses::responses,
     player::{Cut, play},
-    recording::{Recording, Response, recordings},
+    recording::{Recording, recordings},
     replay::{model, request},
+    told::{as_told, ends_well, read},
 };
 
 /// Writes a response as the front of this dialect does.
@@ -43,63 +44,6 @@ async fn write(response: ChatResponse, front: Dialect, include_usage: bool) -> S
     String::from_utf8(bytes).expect("text")
 }
 
-/// Reads what was written as a recording of its own.
-fn read(recording: &Recording, body: String, front: Dialect) -> Result<Answer, FaultKind> {
-    let written = Recording {
-        id: recording.id.clone(),
-        provider: "front".to_owned(),
-        api: String::new(),
-        kind: recording.kind.clone(),
-        model: None,
-        tags: recording.tags.clone(),
-        request: crate::recording::Request { body: None },
-        response: Response {
-            status: 200,
-            headers: std::collections::BTreeMap::new(),
-            body: Some(body),
-            encoding: None,
-            socket_error: None,
-        },
-    };
-    match front {
-        Dialect::Anthropic => expect::anthropic(&written),
-        Dialect::Responses => responses(&written),
-        _ => expect::openai(&written),
-    }
-}
-
-/// What a dialect has no words for, or other ones.
-fn as_told(mut answer: Answer, recording_streams: bool, from: Dialect, front: Dialect) -> Answer {
-    if front == Dialect::Anthropic && from != front {
-        answer.text.push_str(&std::mem::take(&mut answer.refusal));
-        answer.usage.get_or_insert_default();
-        for (.., arguments) in &mut answer.calls {
-            // A tool's input must be an object there, also where a model wrote something else.
-            if !recording_streams && !arguments.is_object() {
-                *arguments = serde_json::json!({ "arguments": arguments.clone() });
-            }
-        }
-    }
-    if front == Dialect::OpenAi && from != front && answer.finish == "pause" {
-        answer.finish = "stop".to_owned();
-    }
-    if front == Dialect::Responses && from != front {
-        if recording_streams {
-            answer.text.push_str(&std::mem::take(&mut answer.refusal));
-        }
-        if !answer.id.starts_with("resp_") {
-            answer.id.insert_str(0, "resp_");
-        }
-        if !matches!(
-            answer.finish.as_str(),
-            "content_filter" | "length" | "tool_calls"
-        ) {
-            answer.finish = "stop".to_owned();
-        }
-    }
-    answer
-}
-
 async fn through(
     from: Dialect,
     apis: &[&str],
@@ -120,11 +64,6 @@ async fn through(
             let service = model(from, address, &name);
             let response = service.oneshot(request).await.expect("an answer");
             let body = write(response, front, include_usage).await;
-            let ends_well = !recording.is_streamed()
-                || body.trim_end().ends_with("data: [DONE]")
-                || body.contains("\"message_stop\"")
-                || body.contains("event: response.completed")
-                || body.contains("event: response.incomplete");
             let Ok(found) = read(&recording, body.clone(), front) else {
                 wrong.push(format!(
                     "{}: not an answer in {front}: {body}",
@@ -137,7 +76,7 @@ async fn through(
                 unreachable!("it was an answer before");
             };
             let answer = as_told(answer, recording.is_streamed(), from, front);
-            if found != answer || !ends_well {
+            if found != answer || !ends_well(&recording, &body) {
                 wrong.push(format!(
                     "{} in {front}: {found:#?}\nis not\n{answer:#?}\nin {body}",
                     recording.id

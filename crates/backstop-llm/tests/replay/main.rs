@@ -9,3 +9,4 @@ mod fronts;
 mod player;
 mod recording;
 mod replay;
+mod told;

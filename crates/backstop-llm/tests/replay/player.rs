@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::oneshot,
+    sync::mpsc,
 };
 
 use crate::recording::Recording;
@@ -40,11 +40,11 @@ impl Cut {
     }
 }
 
-/// Plays the recording to the first caller, and hands out the body that it sent.
+/// Plays the recording to every caller, and hands out the bodies that they sent.
 pub(crate) async fn play(
     recording: &Recording,
     cut: Cut,
-) -> (SocketAddr, oneshot::Receiver<String>) {
+) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let mut head = format!("HTTP/1.1 {} Recorded\r\n", recording.response.status);
@@ -69,7 +69,7 @@ pub(crate) async fn play(
             head.push_str(&format!("{name}: {value}\r\n"));
         }
     }
-    head.push_str("transfer-encoding: chunked\r\n\r\n");
+    head.push_str("connection: close\r\ntransfer-encoding: chunked\r\n\r\n");
     let mut wire = Vec::new();
     for piece in cut.pieces(recording.body().as_bytes()) {
         if !piece.is_empty() {
@@ -82,24 +82,28 @@ pub(crate) async fn play(
     if !recording.is_cut() {
         wire.push(b"0\r\n\r\n".to_vec());
     }
-    let (sent, received) = oneshot::channel();
+    let (sent, received) = mpsc::unbounded_channel();
     tokio::spawn(async move {
-        let (mut socket, _) = listener.accept().await.expect("a caller");
-        socket.set_nodelay(true).expect("a socket");
-        let body = read_request(&mut socket).await;
-        sent.send(body).ok();
-        // The caller may well have left when it has seen enough.
-        if socket.write_all(head.as_bytes()).await.is_ok() {
-            for chunk in wire {
-                if socket.write_all(&chunk).await.is_err() {
-                    return;
-                }
-                tokio::task::yield_now().await;
-            }
+        // Whoever asked for the recording has seen enough when it wants to know no more.
+        while !sent.is_closed() {
+            let (mut socket, _) = listener.accept().await.expect("a caller");
+            socket.set_nodelay(true).expect("a socket");
+            sent.send(read_request(&mut socket).await).ok();
+            answer(&mut socket, &head, &wire).await.ok();
+            socket.shutdown().await.ok();
         }
-        socket.shutdown().await.ok();
     });
     (address, received)
+}
+
+/// Answers; a caller may well leave when it has seen enough.
+async fn answer(socket: &mut TcpStream, head: &str, wire: &[Vec<u8>]) -> std::io::Result<()> {
+    socket.write_all(head.as_bytes()).await?;
+    for chunk in wire {
+        socket.write_all(chunk).await?;
+        tokio::task::yield_now().await;
+    }
+    Ok(())
 }
 
 async fn read_request(socket: &mut TcpStream) -> String {

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(crate) struct Recording {
     pub(crate) id: String,
     pub(crate) provider: String,
@@ -21,13 +21,13 @@ pub(crate) struct Recording {
     pub(crate) response: Response,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(crate) struct Request {
     #[serde(default)]
     pub(crate) body: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(crate) struct Response {
     pub(crate) status: u16,
     #[serde(default)]

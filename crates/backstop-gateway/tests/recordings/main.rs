@@ -1,0 +1,29 @@
+//! Every recorded exchange with a real provider, through the running gateway: a socket answers what
+//! the provider answered then, the gateway stands in front of it, and callers ask in each of its
+//! languages. What the provider is asked means what was recorded, and so does what each caller is
+//! told.
+//!
+//! Another folder of recordings is read where `BACKSTOP_SHARED` names one.
+
+#[path = "../common/mod.rs"]
+mod common;
+// How recordings are read and played is shared with the tests of the services.
+#[path = "../../../backstop-llm/tests/replay/expect.rs"]
+mod expect;
+#[path = "../../../backstop-llm/tests/replay/expect_gemini.rs"]
+mod expect_gemini;
+#[path = "../../../backstop-llm/tests/replay/expect_responses.rs"]
+mod expect_responses;
+#[allow(dead_code, reason = "bodies are cut up in the tests of the services")]
+#[path = "../../../backstop-llm/tests/replay/player.rs"]
+mod player;
+#[allow(dead_code, reason = "the tests of the services read more of it")]
+#[path = "../../../backstop-llm/tests/replay/recording.rs"]
+mod recording;
+#[path = "../../../backstop-llm/tests/replay/told.rs"]
+mod told;
+
+mod ask;
+mod ask_read;
+mod ask_write;
+mod replay;
