@@ -26,7 +26,6 @@ mod response;
 mod responses;
 mod secret;
 mod tail;
-mod transport;
 mod wire_text;
 
 pub use self::{

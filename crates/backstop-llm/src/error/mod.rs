@@ -19,7 +19,7 @@ use crate::Usage;
 /// It says what kind of failure it was, to the layers, and the provider's own words, to a person.
 /// These have been cleared of whatever looks like a key or an internal address.
 ///
-/// `source()` leads on to what caused it: a [`std::io::Error`], an [`Exhausted`].
+/// `source()` leads on to what caused it: a [`reqwest::Error`], an [`Exhausted`].
 pub struct Error {
     inner: Box<Inner>,
 }
