@@ -22,7 +22,7 @@ use crate::{
     metrics::Metrics,
     operator,
     server::{self, Acceptor},
-    stack::{self, Circuits, ModelStack, Providers},
+    stack::{self, Chaos, Circuits, ModelStack, Providers},
     stats::Stats,
 };
 
@@ -44,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) history: Arc<History>,
+    chaos: Chaos,
     /// TLS on the listener is as it was at the start, as the listener itself is.
     tls: Option<Acceptor>,
     /// Tells streams that the time to finish is over.
@@ -71,9 +72,14 @@ impl Gateway {
     ///
     /// Where the machine won't have it: no TLS roots, say.
     pub fn new(config: Config) -> Result<Self, BoxError> {
+        Self::with_chaos(config, Chaos::default())
+    }
+
+    /// The same, with faults in front of a provider.
+    pub(crate) fn with_chaos(config: Config, chaos: Chaos) -> Result<Self, BoxError> {
         let history = Arc::default();
         let tls = config.tls.as_ref().map(Acceptor::new).transpose()?;
-        let running = Running::new(config, None, &history)?;
+        let running = Running::new(config, None, &chaos, &history)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 running: ArcSwap::from_pointee(running),
@@ -81,6 +87,7 @@ impl Gateway {
                 metrics: Arc::new(Metrics::new()?),
                 stats: Arc::new(Stats::new()),
                 history,
+                chaos,
                 tls,
                 stopping: Arc::default(),
                 refusal: Mutex::default(),
@@ -142,7 +149,8 @@ impl Gateway {
         let before = self.running();
         let replaced = config.map_err(BoxError::from).and_then(|mut config| {
             config.listen_on(before.config.listen)?;
-            Running::new(config, Some(&before), &self.shared.history)
+            let shared = &self.shared;
+            Running::new(config, Some(&before), &shared.chaos, &shared.history)
         });
         self.shared.metrics.reload(replaced.is_ok());
         let refusal = match &replaced {
@@ -200,6 +208,7 @@ impl Running {
     fn new(
         config: Config,
         before: Option<&Self>,
+        chaos: &Chaos,
         history: &Arc<History>,
     ) -> Result<Self, BoxError> {
         let nobody = Callers::default();
@@ -221,6 +230,7 @@ impl Running {
             &circuits,
             &providers,
             &budget,
+            chaos,
             before.map(|it| &it.models),
         )?;
         Ok(Self {

@@ -2,9 +2,12 @@
 
 mod common;
 
+use std::time::Duration;
+
 use backstop_simulator::{Dialect, Fault, Pace, Reply, Simulator};
 use common::{Answer, BACKUP, PRIMARY, Running, Setup, hello, hello_streamed};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 async fn provider(reply: Reply) -> Simulator {
     Simulator::builder(Dialect::OpenAi)
@@ -173,4 +176,19 @@ async fn azure_is_asked_by_its_paths_its_version_and_its_header() {
     assert!(call.header("api-key").is_some());
     assert!(call.header("authorization").is_none());
     assert_eq!(call.header("x-team"), Some("search"));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_passed_on_at_once_is_not_waited_for_for_ever() {
+    let limits = "timeout = { first_token = \"300ms\", idle = \"20s\", total = \"20s\" }";
+    let setup = Setup::with(&format!("{limits}\ncommit = \"none\"")).await;
+    setup.fault(Fault::stall(0));
+    let began = Instant::now();
+    let answer = setup.gateway.streamed().await;
+    assert!(answer.stream_error().is_some(), "{}", answer.body);
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
 }

@@ -27,6 +27,39 @@ async fn nothing_is_lost_in_a_drill() {
     assert!(report.recovery.is_some());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_in_a_drill_with_faults_in_front_of_the_providers() {
+    let demo = Demo::start_at(Pace::INSTANT).await.expect("starts");
+    let mut drill = Drill::with_chaos();
+    drill.phase = Duration::from_millis(1_500);
+    drill.workers = 4;
+    drill.rest = Duration::from_millis(5);
+    drill.as_configured = true;
+    let mut config = demo.config().expect("is right");
+    for model in config.models.values_mut() {
+        let limits = &mut model.timeout;
+        limits.first_token = Duration::from_secs(1);
+        limits.answer = Duration::from_secs(1);
+        limits.idle = Duration::from_secs(1);
+        model.breaker.open_for = Duration::from_millis(300);
+    }
+    let report = drill.run(config, |_| {}).await.expect("can be done");
+    let lines: Vec<String> = report.phases.iter().map(ToString::to_string).collect();
+    assert!(report.passed(), "{}\n{report}", lines.join("\n"));
+    let names: Vec<_> = report.phases.iter().map(|phase| phase.name).collect();
+    assert_eq!(names[0], "healthy");
+    assert!(
+        names.contains(&"cutting") && names.contains(&"denying"),
+        "{names:?}"
+    );
+    // The providers were asked themselves: the first while it was well, the second in its place.
+    let (first, second) = (demo.primary().count(), demo.backup().count());
+    assert!(first > 0 && second > 0, "{first} and {second}");
+    let served = |phase: usize, by: &str| report.phases[phase].served.contains_key(by);
+    assert!(!served(0, "openai:gpt-5.5"), "{}", lines[0]);
+    assert!(served(1, "openai:gpt-5.5"), "{}", lines[1]);
+}
+
 #[tokio::test]
 async fn a_drill_needs_a_chain_that_can_fail() {
     let demo = Demo::start().await.expect("starts");

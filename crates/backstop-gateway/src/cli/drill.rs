@@ -19,12 +19,16 @@ pub(super) struct Drill {
     /// The model whose chain is rehearsed.
     #[arg(long, short)]
     model: Option<String>,
-    /// How many seconds each phase lasts.
-    #[arg(long, default_value_t = 3.0)]
-    phase: f64,
-    /// How many requests run at a time.
-    #[arg(long, default_value_t = 8)]
-    workers: usize,
+    /// Ask the configured providers in earnest, and put faults in front of the first of them.
+    /// They are real calls, and are billed.
+    #[arg(long, requires = "config")]
+    chaos: bool,
+    /// How many seconds each phase lasts: 3, or 15 with real providers.
+    #[arg(long)]
+    phase: Option<f64>,
+    /// How many requests run at a time: 8, or 2 with real providers.
+    #[arg(long)]
+    workers: Option<usize>,
     /// Keep limits and waits as they are configured: a drill may then take minutes.
     #[arg(long)]
     as_configured: bool,
@@ -36,12 +40,19 @@ impl Drill {
             Some(path) => Config::load(path)?,
             None => Demo::start().await?.config()?,
         };
-        let drill = drill::Drill {
-            model: self.model,
-            phase: Duration::try_from_secs_f64(self.phase)?,
-            workers: self.workers.max(1),
-            as_configured: self.as_configured,
+        let mut drill = if self.chaos {
+            drill::Drill::with_chaos()
+        } else {
+            drill::Drill::default()
         };
+        drill.model = self.model;
+        drill.as_configured = self.as_configured;
+        if let Some(seconds) = self.phase {
+            drill.phase = Duration::try_from_secs_f64(seconds)?;
+        }
+        if let Some(workers) = self.workers {
+            drill.workers = workers.max(1);
+        }
         println!("{}", Phase::HEADING);
         let report = drill.run(config, |phase| println!("{phase}")).await?;
         println!("\n{report}");

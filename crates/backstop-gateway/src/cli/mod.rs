@@ -30,7 +30,8 @@ pub struct Cli {
 enum Command {
     /// Reads a config, draws its chains, and says what is wrong or doubtful.
     Check(check::Check),
-    /// Rehearses an outage with simulated providers in the place of the configured ones.
+    /// Rehearses an outage, with simulated providers in the place of the configured ones or with
+    /// faults in front of these.
     Drill(drill::Drill),
     /// Asks a running gateway who would be asked for a request now, and why.
     Explain(explain::Explain),

@@ -21,8 +21,8 @@ use super::report::Phase;
 /// How long a request is waited for: far longer than any that is answered.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long a worker rests between requests, as callers do.
-const REST: Duration = Duration::from_millis(5);
+/// How often it is seen whether something has come.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// What came of one request.
 #[derive(Clone, Debug)]
@@ -57,7 +57,8 @@ struct Shared {
 }
 
 impl Load {
-    pub(super) fn start(address: SocketAddr, model: &str, workers: usize) -> Self {
+    /// So many workers, which rest for so long between requests, as callers do.
+    pub(super) fn start(address: SocketAddr, model: &str, workers: usize, rest: Duration) -> Self {
         let shared = Arc::new(Shared {
             url: format!("http://{address}/v1/chat/completions"),
             model: model.to_owned(),
@@ -80,7 +81,7 @@ impl Load {
                         outcome,
                     });
                     turn += 1;
-                    time::sleep(REST).await;
+                    time::sleep(rest).await;
                 }
             });
         }
@@ -113,7 +114,7 @@ impl Load {
                 if let Some(at) = found {
                     return at;
                 }
-                time::sleep(REST).await;
+                time::sleep(LOOK).await;
             }
         };
         time::timeout(patience, served).await.ok()

@@ -1,20 +1,25 @@
-//! Rehearses an outage: the configured chain, in front of simulated providers that fail one way
-//! after the other while it is under load.
+//! Rehearses an outage: the configured chain under load, while its first provider fails one way
+//! after the other.
 
+mod broken;
 mod load;
+mod outage;
 mod report;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use backstop_core::{BoxError, Name};
-use backstop_simulator::{Dialect, Fault, Simulator};
+use backstop_core::BoxError;
 use tokio::{net::TcpListener, sync::oneshot, time::Instant};
 
-use self::load::Load;
 pub use self::report::{Phase, Report};
+use self::{
+    load::Load,
+    outage::{Outage, Way},
+};
 use crate::{
     Gateway,
-    config::{Config, Target},
+    config::{Alerts, Config, Target},
+    stack::Chaos,
 };
 
 /// How a drill is done.
@@ -27,24 +32,50 @@ pub struct Drill {
     pub phase: Duration,
     /// How many requests run at a time.
     pub workers: usize,
+    /// How long a worker rests between requests.
+    pub rest: Duration,
     /// Whether limits and waits stay as they are configured, rather than be shortened so that a
     /// drill takes seconds and not minutes.
     pub as_configured: bool,
+    /// Whether the providers are the configured ones, and faults are put in front of the first,
+    /// rather than simulated.
+    pub chaos: bool,
 }
 
 impl Default for Drill {
+    /// With simulated providers: eight requests at a time, three seconds a phase.
     fn default() -> Self {
         Self {
             model: None,
             phase: Duration::from_secs(3),
             workers: 8,
+            rest: Duration::from_millis(5),
             as_configured: false,
+            chaos: false,
+        }
+    }
+}
+
+impl Drill {
+    /// In front of the configured providers, which take their time and send a bill: two requests
+    /// at a time, fifteen seconds a phase.
+    #[must_use]
+    pub fn with_chaos() -> Self {
+        Self {
+            phase: Duration::from_secs(15),
+            workers: 2,
+            rest: Duration::from_millis(250),
+            chaos: true,
+            ..Self::default()
         }
     }
 }
 
 /// What limits and waits are shortened to.
 const SHORT: Duration = Duration::from_secs(1);
+
+/// What limits are shortened to where real models have to keep them.
+const SHORT_FOR_REAL: Duration = Duration::from_secs(10);
 
 /// How long the first candidate may take to serve again, beyond its circuit's wait.
 const RECOVERY: Duration = Duration::from_secs(10);
@@ -80,24 +111,28 @@ impl Drill {
             .clone();
         let Target::Provider {
             provider: failing, ..
-        } = &first.target
+        } = first.target
         else {
             return Err(format!("{} can't fail", first.name).into());
         };
         if !self.as_configured {
-            shorten(&mut config);
+            shorten(&mut config, if self.chaos { SHORT_FOR_REAL } else { SHORT });
         }
         let open_for = config.models[&model].breaker.open_for;
-        let simulators = simulate(&mut config).await?;
-        let failing = simulators
-            .get(failing)
-            .ok_or("the first candidate has no provider")?;
+        let (outage, chaos) = if self.chaos {
+            Outage::real(failing)
+        } else {
+            let outage = Outage::simulated(failing, &mut config).await?;
+            (outage, Chaos::default())
+        };
 
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        // Whoever may call in earnest, the drill may.
+        // Whoever may call in earnest, the drill may, and nobody is to be woken up by it.
         config.keys.clear();
-        let gateway = Gateway::new(config)?;
+        config.tls = None;
+        config.alerts = Alerts::default();
+        let gateway = Gateway::with_chaos(config, chaos)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn({
             let gateway = gateway.clone();
@@ -111,18 +146,17 @@ impl Drill {
         });
         // A model that takes any name is asked for by one that nobody has.
         let asked = if model == "*" { "drill" } else { &model };
-        let load = Load::start(address, asked, self.workers);
+        let load = Load::start(address, asked, self.workers, self.rest);
         let mut report = Report::default();
-        for (name, fault) in phases() {
-            failing.clear();
-            if let Some(fault) = fault {
-                failing.fault(fault);
-            }
-            let phase = load.phase(name, self.phase).await;
+        for way in [None].into_iter().chain(Way::ALL.map(Some)) {
+            outage.turn(way);
+            let phase = load
+                .phase(way.map_or("healthy", Way::name), self.phase)
+                .await;
             tell(&phase);
             report.add(phase, &first.name);
         }
-        failing.clear();
+        outage.turn(None);
         let mended = Instant::now();
         let patience = open_for.saturating_mul(2).saturating_add(RECOVERY);
         let recovered = load.until_served_by(&first.name, patience).await;
@@ -137,46 +171,12 @@ impl Drill {
     }
 }
 
-/// One way to fail after the other, well at the beginning.
-fn phases() -> [(&'static str, Option<Fault>); 7] {
-    [
-        ("healthy", None),
-        ("overloaded", Some(Fault::overloaded())),
-        ("hanging", Some(Fault::hang())),
-        ("resetting", Some(Fault::reset())),
-        ("cutting", Some(Fault::cut(2))),
-        ("stalling", Some(Fault::stall(2))),
-        ("denying", Some(Fault::denied())),
-    ]
-}
-
-fn shorten(config: &mut Config) {
+fn shorten(config: &mut Config, limit: Duration) {
     for model in config.models.values_mut() {
         let timeout = &mut model.timeout;
-        timeout.first_token = timeout.first_token.min(SHORT);
-        timeout.answer = timeout.answer.min(SHORT);
-        timeout.idle = timeout.idle.min(SHORT);
+        timeout.first_token = timeout.first_token.min(limit);
+        timeout.answer = timeout.answer.min(limit);
+        timeout.idle = timeout.idle.min(limit);
         model.breaker.open_for = model.breaker.open_for.min(SHORT);
     }
-}
-
-/// Puts a simulated provider in the place of each.
-async fn simulate(config: &mut Config) -> Result<BTreeMap<Name, Simulator>, BoxError> {
-    let mut simulators = BTreeMap::new();
-    for (name, provider) in &mut config.providers {
-        let dialect = match provider.dialect {
-            backstop_llm::Dialect::Anthropic => Dialect::Anthropic,
-            backstop_llm::Dialect::Gemini => Dialect::Gemini,
-            _ => Dialect::OpenAi,
-        };
-        let simulator = Simulator::builder(dialect)
-            .name(&**name)
-            .log_capacity(0)
-            .start()
-            .await?;
-        provider.base_url = simulator.base_url();
-        provider.query.clear();
-        simulators.insert(name.clone(), simulator);
-    }
-    Ok(simulators)
 }

@@ -10,18 +10,19 @@ use backstop_llm::{
 };
 use backstop_retry::{Budget, Exponential, InvalidBackoff, RetryLayer};
 use backstop_served_by::ServedByLayer;
-use backstop_timeout::{Limits, TimeoutLayer};
+use backstop_timeout::TimeoutLayer;
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
 use super::{
     cached::{Answers, CachedReply},
+    chaos::Chaos,
     circuits::{Circuit, Circuits},
+    limits::Attempt,
     providers::Providers,
     reply::FixedReply,
 };
 use crate::{
-    config::{self, Model, Price, Target, Timeouts},
-    routing::Wishes,
+    config::{self, Model, Price, Target},
     trace::Traced,
 };
 
@@ -37,7 +38,7 @@ pub(crate) struct Entry {
     pub(crate) name: Name,
     pub(crate) provider: Option<Name>,
     pub(crate) circuit: Option<Circuit>,
-    after: FaultKinds,
+    pub(super) after: FaultKinds,
     service: Service,
     innermost: Option<backstop_llm::Model>,
     weight: u32,
@@ -51,6 +52,7 @@ impl Entry {
         circuits: &Circuits,
         providers: &Providers,
         budget: &Budget,
+        chaos: &Chaos,
         answers: Option<&Answers>,
     ) -> Result<Self, BoxError> {
         let name = candidate.name.clone();
@@ -106,38 +108,22 @@ impl Entry {
         if let Some(system) = system {
             innermost = innermost.system(SystemPrompt::Template(system.clone()));
         }
-        let timeouts = model.timeout.clone();
         let circuit = circuits
             .get(provider, asked, *key)
             .ok_or_else(|| format!("{name} has no circuit"))?;
-        let breaker = circuit
-            .breaker()
-            .layer()
-            .classify(ChatClassifier::new())
-            .until_end();
-        let service = ServiceBuilder::new()
-            .layer(served_by)
-            .layer(retry(candidate, &model.retry, budget)?)
-            .layer(breaker)
-            .layer(
-                TimeoutLayer::new()
-                    .until_end()
-                    .idle(timeouts.idle)
-                    .limits_for(move |request: &ChatRequest, limits| {
-                        attempt_for(request, limits, &timeouts)
-                    }),
-            )
-            .service(Traced::new(
-                innermost.clone(),
-                described.dialect,
-                &described.base_url,
-            ));
+        let retry = retry(candidate, &model.retry, budget)?;
+        let attempt = Attempt::new(&model.timeout, *commit);
+        let traced = Traced::new(innermost.clone(), described.dialect, &described.base_url);
+        let service = match chaos.over(provider, &traced) {
+            None => layered(served_by, retry, circuit, attempt, traced),
+            Some(failing) => layered(served_by, retry, circuit, attempt, failing),
+        };
         Ok(Self {
             name,
             provider: Some(provider.clone()),
             circuit: Some(circuit.clone()),
             after: candidate.after,
-            service: Service::new(service),
+            service,
             innermost: Some(innermost),
             weight: candidate.weight,
             price: *price,
@@ -193,6 +179,38 @@ fn comparable(price: Price) -> u64 {
     ((price.input * 3.0 + price.output) * 1e6) as u64
 }
 
+/// The layers round what answers, in the recommended order.
+fn layered<S>(
+    served_by: ServedByLayer,
+    retry: RetryLayer<ChatClassifier>,
+    circuit: &Circuit,
+    limits: Attempt,
+    inner: S,
+) -> Service
+where
+    S: tower::Service<ChatRequest, Response = ChatResponse, Error = Error>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    let breaker = circuit
+        .breaker()
+        .layer()
+        .classify(ChatClassifier::new())
+        .until_end();
+    let attempt = TimeoutLayer::new()
+        .until_end()
+        .idle(limits.idle)
+        .limits_for(move |request: &ChatRequest, standard| limits.of(request, standard));
+    Service::new(
+        ServiceBuilder::new()
+            .layer(served_by)
+            .layer(retry)
+            .layer(breaker)
+            .layer(attempt)
+            .service(inner),
+    )
+}
+
 fn retry(
     candidate: &config::Candidate,
     retry: &config::Retry,
@@ -208,30 +226,6 @@ fn retry(
         .retry_after_cap(retry.retry_after_cap)
         .budget(budget.clone());
     Ok(layer)
-}
-
-/// The limits of one attempt: on the first content of a stream, or on the whole of a plain answer.
-fn attempt_for(request: &ChatRequest, mut limits: Limits, timeouts: &Timeouts) -> Limits {
-    let configured = if request.is_streamed() {
-        timeouts.first_token
-    } else {
-        timeouts.answer
-    };
-    let wished = request
-        .extensions()
-        .get::<Wishes>()
-        .and_then(|it| it.first_token);
-    limits.response = Some(wished.map_or(configured, |wished| wished.min(configured)));
-    limits
-}
-
-/// The limit of a whole call.
-pub(super) fn total_for(request: &ChatRequest, mut limits: Limits) -> Limits {
-    let wished = request.extensions().get::<Wishes>().and_then(|it| it.total);
-    if let (Some(wished), Some(total)) = (wished, limits.total) {
-        limits.total = Some(wished.min(total));
-    }
-    limits
 }
 
 /// Polls `call` as if it were an attempt of a retry further out: those inside then make one only.

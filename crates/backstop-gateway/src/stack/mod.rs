@@ -7,15 +7,17 @@
 
 mod cached;
 mod candidate;
+mod chaos;
 mod circuits;
+mod limits;
 mod ordered;
 mod providers;
 mod reply;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use backstop_core::{BoxError, FaultKinds, Name, UntilEnd};
-use backstop_fallback::{Chain, Handle, InvalidChain, Same};
+use backstop_core::{BoxError, FaultKind, FaultKinds, Name, UntilEnd};
+use backstop_fallback::{Chain, FAIL_OVER, Handle, InvalidChain, Same};
 use backstop_llm::{ChatClassifier, ChatRequest, ChatResponse, ContinueLayer, Error};
 use backstop_retry::Budget;
 use backstop_timeout::{Limits, LimitsFn, TimeoutLayer};
@@ -24,6 +26,7 @@ use tower::{ServiceBuilder, ServiceExt};
 pub(crate) use self::{
     cached::{Answers, Question},
     candidate::Entry,
+    chaos::Chaos,
     circuits::{CircuitView, Circuits},
     providers::Providers,
 };
@@ -56,6 +59,7 @@ pub(crate) fn build(
     circuits: &Circuits,
     providers: &Providers,
     budget: &Budget,
+    chaos: &Chaos,
     before: Option<&BTreeMap<String, ModelStack>>,
 ) -> Result<BTreeMap<String, ModelStack>, BoxError> {
     let models = config.models.iter();
@@ -67,6 +71,7 @@ pub(crate) fn build(
                 circuits,
                 providers,
                 budget,
+                chaos,
                 before.and_then(|before| before.get(name)),
             )?;
             Ok((name.clone(), stack))
@@ -81,17 +86,19 @@ impl ModelStack {
         circuits: &Circuits,
         providers: &Providers,
         budget: &Budget,
+        chaos: &Chaos,
         before: Option<&Self>,
     ) -> Result<Self, BoxError> {
         let answers = answers(model, before);
         let candidates = model.candidates.iter();
         let entries: Vec<_> = candidates
             .map(|it| {
-                Entry::new(it, model, circuits, providers, budget, answers.as_ref()).map(Arc::new)
+                let answers = answers.as_ref();
+                Entry::new(it, model, circuits, providers, budget, chaos, answers).map(Arc::new)
             })
             .collect::<Result<_, _>>()?;
         let order = Ordered::new(model);
-        let total: fn(&ChatRequest, Limits) -> Limits = candidate::total_for;
+        let total: fn(&ChatRequest, Limits) -> Limits = limits::total;
         Ok(Self {
             name: name.into(),
             chain: chain(entries.iter(), None, &order)?,
@@ -228,8 +235,14 @@ fn chain<'a>(
     on: Option<FaultKinds>,
     order: &Ordered,
 ) -> Result<Candidates, InvalidChain> {
-    let candidates = entries.map(|entry| entry.candidate(on));
+    let entries: Vec<_> = entries.collect();
+    // Each candidate says after which failures it is asked. After any of these the last failure is
+    // told together with those before it.
+    let any = entries.iter().flat_map(|entry| entry.after.iter());
+    let any = any.fold(FAIL_OVER.with(FaultKind::TooLarge), FaultKinds::with);
+    let candidates = entries.iter().map(|entry| entry.candidate(on));
     Ok(Chain::new(candidates)?
+        .on(any)
         .classify(ChatClassifier::new())
         .order(order.clone()))
 }
