@@ -54,12 +54,12 @@ impl Plan {
         }
         let lacks = abilities::needs(chat, dialect).minus(can);
         if let Some(need) = lacks.minus(allow_loss).iter().next() {
-            return Err(Error::refused(need.reason()));
+            return Err(lacking(need, chat, dialect));
         }
         if let Some(window) = abilities.context_window {
             let tokens = abilities::estimate_tokens(chat, dialect);
             if tokens > window {
-                let fault = Fault::new(FaultKind::TooLarge).because("does not fit the context");
+                let fault = Fault::new(FaultKind::TooLarge).because(DOES_NOT_FIT);
                 let message =
                     format!("the request has about {tokens} tokens and the model takes {window}");
                 return Err(Error::new(fault, message).with_code("context_length_exceeded"));
@@ -125,6 +125,27 @@ impl Plan {
         }
         chat
     }
+}
+
+/// Why a candidate is passed over whose model is too small for the request.
+pub(crate) const DOES_NOT_FIT: &str = "does not fit the context";
+
+/// A candidate of this dialect lacks what the request needs.
+fn lacking(need: Need, chat: &Chat, dialect: Dialect) -> Error {
+    let error = Error::refused(need.reason());
+    let Some(field) = abilities::lost_field(chat, dialect).filter(|_| need == Need::Fields) else {
+        return error;
+    };
+    let message = match field {
+        "background" => "`background` is not taken: an answer is only given to who waits for it",
+        "conversation" | "previous_response_id" => {
+            "earlier answers are not kept here: send the whole conversation as `input`"
+        }
+        _ => "does not know a field of the request",
+    };
+    error
+        .with_message(format!("`{field}`: {message}"))
+        .with_param(field)
 }
 
 /// What a model is told that can't simply go on with a message. It is asked to begin with the last

@@ -5,7 +5,7 @@ mod family;
 mod need;
 mod needs;
 
-pub(crate) use self::family::thinks_adaptively;
+pub(crate) use self::{family::thinks_adaptively, needs::lost_field};
 
 pub use self::{
     estimate::estimate_tokens,

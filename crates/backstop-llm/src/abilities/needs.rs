@@ -23,7 +23,7 @@ pub fn needs(chat: &Chat, target: Dialect) -> Needs {
             part_needs(part, target, &mut need);
         }
     }
-    need(is_prefilled(chat), Need::Prefill);
+    need(is_prefilled(chat, target), Need::Prefill);
     for tool in &chat.tools {
         match tool {
             Tool::Function(_) => need(true, Need::Tools),
@@ -61,18 +61,20 @@ pub fn needs(chat: &Chat, target: Dialect) -> Needs {
                 || reasoning.budget.is_some())
     });
     need(thinks, Need::Reasoning);
-    let foreign = chat.extra_dialect.is_some_and(|own| own != target);
-    let lost = |name: &str| !INDIFFERENT.contains(&name);
-    need(
-        foreign && chat.extra.iter().any(|(name, _)| lost(name)),
-        Need::Fields,
-    );
+    need(lost_field(chat, target).is_some(), Need::Fields);
     needs
+}
+
+/// A field that a candidate of dialect `target` does not know, and that bears on the answer.
+pub(crate) fn lost_field(chat: &Chat, target: Dialect) -> Option<&str> {
+    let foreign = chat.extra_dialect.is_some_and(|own| own != target);
+    let mut names = chat.extra.iter().map(|(name, _)| name.as_str());
+    names.find(|name| foreign && !INDIFFERENT.contains(name))
 }
 
 /// Fields of one dialect that do not bear on the answer: what is stored where, how it is billed,
 /// what is cached. A candidate of another dialect may answer without them.
-const INDIFFERENT: [&str; 16] = [
+const INDIFFERENT: [&str; 15] = [
     "betas",
     "container",
     "cache_control",
@@ -88,7 +90,6 @@ const INDIFFERENT: [&str; 16] = [
     "store",
     "stream_options",
     "inference_geo",
-    "background",
 ];
 
 fn part_needs(part: &Part, target: Dialect, need: &mut impl FnMut(bool, Need)) {
@@ -114,9 +115,11 @@ fn part_needs(part: &Part, target: Dialect, need: &mut impl FnMut(bool, Need)) {
 }
 
 /// Whether the conversation ends with a message of the assistant's that the model is to go on
-/// with. Only Anthropic's dialect means that by it; elsewhere such a message is history.
-fn is_prefilled(chat: &Chat) -> bool {
+/// with. Anthropic's dialect means that by it; elsewhere such a message is history.
+fn is_prefilled(chat: &Chat, target: Dialect) -> bool {
     let last = chat.messages.last().map(|message| message.role);
-    let means_it = chat.continue_final_message || chat.extra_dialect == Some(Dialect::Anthropic);
+    let means_it = chat.continue_final_message
+        || chat.extra_dialect == Some(Dialect::Anthropic)
+        || target == Dialect::Anthropic;
     means_it && last == Some(Role::Assistant)
 }

@@ -122,6 +122,7 @@ pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
         .and_then(|metadata| metadata.user_id);
     chat.stream = fields.take("stream")?.unwrap_or_default();
     chat.extra = fields.rest();
+    chat.extra.retain(|(_, json)| !json.is_null());
     chat.extra_dialect = Some(Dialect::Anthropic);
     Ok(ChatRequest::parsed(chat, Dialect::Anthropic, body))
 }

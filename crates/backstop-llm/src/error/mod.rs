@@ -1,6 +1,7 @@
 //! What goes wrong with a call to a model.
 
 mod sanitise;
+mod unable;
 pub(crate) mod view;
 pub(crate) mod words;
 
@@ -19,7 +20,7 @@ use crate::Usage;
 /// It says what kind of failure it was, to the layers, and the provider's own words, to a person.
 /// These have been cleared of whatever looks like a key or an internal address.
 ///
-/// `source()` leads on to what caused it: a [`reqwest::Error`], an [`Exhausted`].
+/// `source()` leads on to what caused it: a [`std::io::Error`], an [`Exhausted`].
 pub struct Error {
     inner: Box<Inner>,
 }
@@ -82,6 +83,13 @@ impl Error {
     #[must_use]
     pub fn refused(reason: &'static str) -> Self {
         Self::new(Fault::new(FaultKind::Refused).because(reason), reason)
+    }
+
+    /// The same error, in these words.
+    #[must_use]
+    pub(crate) fn with_message(mut self, message: impl AsRef<str>) -> Self {
+        self.inner.message = sanitise(message.as_ref());
+        self
     }
 
     /// The same error, as a fault of this kind.
@@ -311,7 +319,7 @@ impl From<Open> for Error {
 
 impl From<Exhausted> for Error {
     fn from(exhausted: Exhausted) -> Self {
-        let mut error = Self::new(exhausted.fault(), exhausted.to_string());
+        let mut error = Self::new(unable::fault(&exhausted), exhausted.to_string());
         if let Some(last) = exhausted.last::<Self>() {
             let Inner {
                 kind, code, param, ..

@@ -66,6 +66,10 @@ impl Error {
             FaultKind::Denied => "the provider did not accept our credential",
             FaultKind::Missing => "the provider does not offer the model configured for it",
             FaultKind::QuotaExhausted => "our account with the provider is used up",
+            // What no candidate can do is told of each; by the last of them in its own words.
+            FaultKind::Invalid if self.root().fault().kind() == FaultKind::Refused => {
+                return Cow::Owned(format!("{} ({})", self.root().message(), self.message()));
+            }
             FaultKind::TooLarge | FaultKind::Filtered | FaultKind::Invalid => {
                 return Cow::Borrowed(self.root().message());
             }

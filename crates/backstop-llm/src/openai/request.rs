@@ -106,8 +106,19 @@ pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
     chat.continue_final_message = fields.take("continue_final_message")?.unwrap_or_default();
     fields.take::<bool>("add_generation_prompt")?;
     chat.extra = fields.rest();
+    chat.extra.retain(|(name, json)| !says_nothing(name, json));
     chat.extra_dialect = Some(Dialect::OpenAi);
     Ok(ChatRequest::parsed(chat, Dialect::OpenAi, body))
+}
+
+/// Whether a field only repeats what is so anyway.
+fn says_nothing(name: &str, json: &Json) -> bool {
+    let usual = [
+        ("logit_bias", "{}"),
+        ("modalities", "[\"text\"]"),
+        ("verbosity", "\"medium\""),
+    ];
+    json.is_null() || usual.contains(&(name, json.get()))
 }
 
 impl From<WireFunction> for Function {

@@ -77,7 +77,8 @@ pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
 
 /// Whether a field only repeats what is so anyway.
 fn says_nothing(name: &str, json: &Json) -> bool {
-    json.is_null() || matches!((name, json.get()), ("truncation", "\"disabled\""))
+    let usual = [("background", "false"), ("truncation", "\"disabled\"")];
+    json.is_null() || usual.contains(&(name, json.get()))
 }
 
 /// Reads items, those that the model made one after the other as one message.

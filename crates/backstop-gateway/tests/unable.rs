@@ -1,0 +1,194 @@
+//! What no candidate can do, and what only some of them can.
+
+mod common;
+
+use std::time::Duration;
+
+use backstop_simulator::{Dialect, Fault, Pace, Simulator};
+use common::{Answer, Running, Setup};
+use serde_json::{Value, json};
+
+const FRONTS: [&str; 3] = ["/v1/chat/completions", "/v1/messages", "/v1/responses"];
+
+/// A hello to each front, and this besides.
+fn hello(path: &str, more: &Value) -> Value {
+    let mut body = match path {
+        "/v1/responses" => json!({ "model": "smart", "input": "Hello!" }),
+        _ => json!({
+            "model": "smart", "max_tokens": 100,
+            "messages": [{ "role": "user", "content": "Hello!" }],
+        }),
+    };
+    for (name, value) in more.as_object().into_iter().flatten() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+async fn ask(gateway: &Running, path: &str, more: &Value) -> Answer {
+    let request = gateway.post(path, &hello(path, more));
+    Answer::read(request.send().await.expect("an answer comes")).await
+}
+
+/// A tool in the words of a front.
+fn tool(path: &str) -> Value {
+    let schema = json!({ "type": "object" });
+    match path {
+        "/v1/messages" => json!({ "name": "look", "input_schema": schema }),
+        "/v1/responses" => json!({ "type": "function", "name": "look", "parameters": schema }),
+        _ => json!({ "type": "function", "function": { "name": "look", "parameters": schema } }),
+    }
+}
+
+#[tokio::test]
+async fn what_no_candidate_can_do_is_the_requests_fault_and_not_worth_another_try() {
+    let candidates = "candidates = [{ candidate = \"a:one\", lacks = [\"tools\"] }, \
+                      { candidate = \"b:two\", lacks = [\"tools\"] }]";
+    let (gateway, first, second) = two(candidates).await;
+    for path in FRONTS {
+        for stream in [false, true] {
+            let more = json!({ "tools": [tool(path)], "stream": stream });
+            let answer = ask(&gateway, path, &more).await;
+            assert_eq!(answer.status, 400, "{path}: {}", answer.body);
+            assert_eq!(answer.header("x-should-retry"), Some("false"), "{path}");
+            let error = &answer.json()["error"];
+            assert_eq!(error["type"], "invalid_request_error", "{path}");
+            let message = error["message"].as_str().unwrap_or_default();
+            for told in ["a:one does not take tools", "b:two does not take tools"] {
+                assert!(message.contains(told), "{path}: {message}");
+            }
+        }
+    }
+    assert_eq!(first.count() + second.count(), 0);
+}
+
+async fn two(candidates: &str) -> (Running, Simulator, Simulator) {
+    let provider = || {
+        Simulator::builder(Dialect::OpenAi)
+            .pace(Pace::INSTANT)
+            .start()
+    };
+    let first = provider().await.expect("a port is free");
+    let second = provider().await.expect("a port is free");
+    let gateway = Running::start(&format!(
+        "[providers.a]\ndialect = \"openai\"\nbase_url = \"{}\"\n\
+         [providers.b]\ndialect = \"openai\"\nbase_url = \"{}\"\n\
+         [models.smart]\nretry = {{ attempts = 1 }}\n{candidates}\n",
+        first.base_url(),
+        second.base_url(),
+    ))
+    .await;
+    (gateway, first, second)
+}
+
+#[tokio::test]
+async fn who_can_not_do_it_does_not_hide_how_the_others_failed() {
+    for unable in ["lacks = [\"tools\"]", "context_window = 1"] {
+        let candidates = format!(
+            "candidates = [\"a:one\", {{ candidate = \"b:two\", {unable} }}]\n\
+             breaker = {{ failures = 1000, min_calls = 1000 }}"
+        );
+        for path in FRONTS {
+            let (gateway, first, _second) = two(&candidates).await;
+            first.fault(Fault::rate_limited(Duration::from_secs(7)));
+            let answer = ask(&gateway, path, &json!({ "tools": [tool(path)] })).await;
+            assert_eq!(answer.status, 429, "{unable} {path}: {}", answer.body);
+            let wait = answer.header("retry-after").expect("a time to wait");
+            assert!(["6", "7"].contains(&wait), "{wait}");
+            assert_eq!(answer.header("x-should-retry"), None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_any_candidate_is_too_long() {
+    let candidates = "candidates = [{ candidate = \"a:one\", context_window = 1 }, \
+                      { candidate = \"b:two\", context_window = 2 }]";
+    let (gateway, ..) = two(candidates).await;
+    for path in FRONTS {
+        let answer = ask(&gateway, path, &Value::Null).await;
+        assert_eq!(answer.status, 400, "{path}: {}", answer.body);
+        assert!(
+            answer.body.contains("tokens and the model takes 2"),
+            "{}",
+            answer.body
+        );
+        assert_eq!(answer.header("x-should-retry"), Some("false"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_said_before_must_come_along_unless_the_provider_keeps_it() {
+    let setup = Setup::new().await;
+    for (field, value) in [
+        ("previous_response_id", json!("resp_1")),
+        ("conversation", json!("conv_1")),
+        ("background", json!(true)),
+    ] {
+        let answer = ask(&setup.gateway, FRONTS[2], &json!({ field: value })).await;
+        assert_eq!(answer.status, 400, "{field}: {}", answer.body);
+        assert_eq!(answer.json()["error"]["param"], field);
+        let message = answer.json()["error"]["message"].to_string();
+        assert!(message.contains(field), "{message}");
+        assert_eq!(answer.header("x-should-retry"), Some("false"));
+    }
+    assert_eq!(setup.primary.count() + setup.backup.count(), 0);
+    // What says nothing keeps nobody from answering.
+    let usual = json!({
+        "previous_response_id": null, "background": false, "store": false,
+        "truncation": "disabled", "metadata": {}, "parallel_tool_calls": true,
+    });
+    let answer = ask(&setup.gateway, FRONTS[2], &usual).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+
+    let provider = Simulator::builder(Dialect::OpenAi)
+        .pace(Pace::INSTANT)
+        .start();
+    let provider = provider.await.expect("a port is free");
+    let gateway = Running::start(&format!(
+        "[providers.a]\ndialect = \"responses\"\nbase_url = \"{}\"\n\
+         [models.smart]\ncandidates = [\"a:one\"]\n",
+        provider.base_url(),
+    ))
+    .await;
+    ask(
+        &gateway,
+        FRONTS[2],
+        &json!({ "previous_response_id": "resp_1" }),
+    )
+    .await;
+    let sent = provider.calls()[0].json();
+    assert_eq!(sent["previous_response_id"], "resp_1");
+}
+
+#[tokio::test]
+async fn a_last_message_of_the_assistants_goes_to_no_claude_that_would_refuse_it() {
+    let setup = Setup::new().await;
+    let messages = json!([
+        { "role": "user", "content": "Hello!" },
+        { "role": "assistant", "content": "Good" },
+    ]);
+    let answer = ask(&setup.gateway, FRONTS[0], &json!({ "messages": messages })).await;
+    assert_eq!(answer.served_by(), "openai:gpt-5.5", "{}", answer.body);
+    assert_eq!(setup.primary.count(), 0);
+}
+
+#[tokio::test]
+async fn a_field_that_says_nothing_keeps_no_candidate_from_answering() {
+    let setup = Setup::new().await;
+    for (path, more) in [
+        (
+            FRONTS[0],
+            json!({ "logit_bias": null, "modalities": ["text"], "verbosity": "medium" }),
+        ),
+        (FRONTS[1], json!({ "mcp_servers": null })),
+    ] {
+        let answer = ask(&setup.gateway, path, &more).await;
+        let served = answer.served_by();
+        assert_eq!(
+            served, "anthropic:claude-opus-4-8",
+            "{path}: {}",
+            answer.body
+        );
+    }
+}
