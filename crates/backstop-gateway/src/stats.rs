@@ -113,6 +113,13 @@ impl Stats {
         self.started
     }
 
+    /// How fast a candidate lately spoke, half of the time.
+    pub(crate) fn tokens_per_second(&self, name: &Name) -> Option<f64> {
+        let inner = self.lock();
+        let rates = &inner.candidates.get(name)?.tokens_per_second;
+        percentile(&rates.iter().copied().collect::<Vec<_>>(), 0.5)
+    }
+
     /// Takes in one call that is over.
     pub(crate) fn call(&self, call: &Call) {
         let now = Instant::now();

@@ -4,6 +4,7 @@ mod common;
 
 use std::time::Duration;
 
+use backstop_gateway::config::Config;
 use backstop_simulator::{Dialect, Fault, Pace, Reply, Simulator};
 use common::{Answer, Running, Setup, hello};
 use serde_json::Value;
@@ -76,6 +77,44 @@ candidates = [{{ candidate = "a:x", weight = 9 }}, {{ candidate = "b:x", weight 
     // One in ten of 200, give or take five standard deviations.
     assert!((2..=42).contains(&b.count()), "{} of 200", b.count());
     assert_eq!(a.count() + b.count(), 200);
+}
+
+#[tokio::test]
+async fn the_fastest_is_asked_first_and_a_reload_does_not_forget_who_that_is() {
+    let setup = Setup::with("order = \"latency\"").await;
+    setup.fault(Fault::slow(Duration::from_millis(400)));
+    for _ in 0..3 {
+        setup.gateway.streamed().await;
+    }
+    assert_eq!((setup.primary.count(), setup.backup.count()), (1, 2));
+    let toml = common::toml(&setup.primary, &setup.backup, "order = \"latency\"", "");
+    let config = Config::parse("test.toml", &toml, &|_| Some("sk-secret-key".to_owned()));
+    setup.gateway.gateway.reload(config).expect("is right");
+    assert_eq!(setup.gateway.streamed().await.served_by(), BACKUP);
+}
+
+#[tokio::test]
+async fn a_tier_comes_after_the_one_below_it_whatever_the_order_and_the_list() {
+    for order in ["priority", "price", "weight", "latency"] {
+        let model = format!(
+            "[models.held]\norder = \"{order}\"\nretry = {{ attempts = 1 }}\ncandidates = [\n\
+             {{ reply = \"Later.\" }},\n\
+             {{ candidate = \"openai:gpt-5.5\", tier = 1 }},\n\
+             \"anthropic:claude-opus-4-8\",\n]\n"
+        );
+        let setup = Setup::configured("", &model).await;
+        let mut body = hello();
+        body["model"] = Value::from("held");
+        let ask = async || {
+            let answer = Answer::read(setup.gateway.chat(body.clone()).await).await;
+            answer.served_by().to_owned()
+        };
+        assert_eq!(ask().await, PRIMARY, "{order}");
+        setup.fault(Fault::unavailable());
+        assert_eq!(ask().await, BACKUP, "{order}");
+        setup.backup.fault(Fault::unavailable());
+        assert_eq!(ask().await, "static", "{order}");
+    }
 }
 
 #[tokio::test]

@@ -154,6 +154,56 @@ async fn explains_who_would_be_asked_and_why() {
 }
 
 #[tokio::test]
+async fn explains_what_a_request_with_wishes_would_meet() {
+    let prices = "[prices]\n\"openai:gpt-5.5\" = { input = 1.0, output = 4.0 }\n\
+                  \"anthropic:claude-opus-4-8\" = { input = 5.0, output = 25.0 }\n";
+    let setup = Setup::configured("order = \"price\"", prices).await;
+    let why = async |wishes: Value| {
+        let mut request = common::hello();
+        for (name, value) in wishes.as_object().into_iter().flatten() {
+            request[name] = value.clone();
+        }
+        let explained = admin(&setup, Method::POST, "/admin/explain", request).await;
+        let steps = explained.json()["candidates"].clone();
+        let of = |place: usize| {
+            let text = |name: &str| steps[place][name].as_str().unwrap_or_default().to_owned();
+            format!("{}: {}", text("candidate"), text("why"))
+        };
+        [of(0), of(1)]
+    };
+    assert_eq!(
+        why(json!({})).await,
+        [
+            format!("{BACKUP}: asked first, as the cheapest"),
+            format!("{PRIMARY}: asked if all before it fail"),
+        ]
+    );
+    assert_eq!(
+        why(json!({ "provider": { "order": ["anthropic"] } })).await,
+        [
+            format!("{PRIMARY}: asked first"),
+            format!("{BACKUP}: asked if all before it fail"),
+        ]
+    );
+    assert_eq!(
+        why(json!({ "provider": { "max_price": { "prompt": 2 } } })).await,
+        [
+            format!("{BACKUP}: asked first, as the cheapest"),
+            format!("{PRIMARY}: dearer than the request allows"),
+        ]
+    );
+    let off = format!("/admin/models/smart/candidates/{BACKUP}");
+    admin(&setup, Method::PUT, &off, json!({ "enabled": false })).await;
+    assert_eq!(
+        why(json!({})).await,
+        [
+            format!("{PRIMARY}: asked first, as the cheapest"),
+            format!("{BACKUP}: disabled by the operator"),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn the_status_tells_of_states_failures_and_changes() {
     let setup = Setup::with("breaker = { failures = 1, open_for = \"60s\" }").await;
     setup.gateway.streamed().await;

@@ -4,11 +4,12 @@ mod common;
 
 use std::time::Duration;
 
-use backstop_simulator::Fault;
-use common::{Answer, Setup, hello};
+use backstop_simulator::{Dialect, Fault, Pace, Simulator};
+use common::{Answer, Running, Setup, hello};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+const PRIMARY: &str = "anthropic:claude-opus-4-8";
 const BACKUP: &str = "openai:gpt-5.5";
 
 const LOCAL: &str =
@@ -69,6 +70,98 @@ async fn who_wants_no_retries_has_each_candidate_tried_once() {
     let answer = ask(&setup, json!({ "num_retries": 0 })).await;
     assert_eq!(answer.served_by(), BACKUP, "{}", answer.body);
     assert_eq!(setup.primary.count(), 1);
+}
+
+#[tokio::test]
+async fn who_wants_some_retries_has_them_as_far_as_the_operator_allows() {
+    for (wanted, tried) in [(1, 2), (2, 3), (99, 4)] {
+        let setup = Setup::with("retry = { attempts = 4, base = \"1ms\" }").await;
+        setup.fault(Fault::unavailable());
+        setup.backup.fault(Fault::unavailable().times(2));
+        let answer = ask(&setup, json!({ "num_retries": wanted })).await;
+        assert_eq!(setup.primary.count(), tried, "{wanted}: {}", answer.body);
+        // Each candidate has as many of its own.
+        assert_eq!(setup.backup.count(), tried.min(3), "{wanted}");
+        assert_eq!(answer.status == 200, tried > 2, "{wanted}: {}", answer.body);
+    }
+}
+
+const PRICES: &str = r#"
+[prices]
+"anthropic:claude-opus-4-8" = { input = 5.0, output = 25.0 }
+"openai:gpt-5.5" = { input = 1.0, output = 4.0 }
+"#;
+
+#[tokio::test]
+async fn who_wants_the_cheapest_or_none_above_a_price_gets_it() {
+    let setup = Setup::configured("", PRICES).await;
+    assert_eq!(setup.gateway.answer().await.served_by(), PRIMARY);
+    for provider in [
+        json!({ "sort": "price" }),
+        json!({ "max_price": { "prompt": 2 } }),
+        json!({ "max_price": { "prompt": "2", "completion": "5" } }),
+    ] {
+        let answer = ask(&setup, json!({ "provider": provider })).await;
+        assert_eq!(answer.served_by(), BACKUP, "{}", answer.body);
+        let sent = setup.backup.calls().pop().expect("it was asked").json();
+        assert_eq!(sent.get("provider"), None);
+    }
+    let least = json!({ "provider": { "max_price": { "completion": 1 } } });
+    let answer = ask(&setup, least).await;
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    assert!(answer.body.contains("max_price"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn no_wish_lifts_the_operators_cap() {
+    let setup = Setup::configured("price_cap = 0.0000001", PRICES).await;
+    let most = json!({ "provider": { "max_price": { "prompt": 1000, "completion": 1000 } } });
+    let answer = ask(&setup, most).await;
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert_eq!(setup.primary.count() + setup.backup.count(), 0);
+}
+
+#[tokio::test]
+async fn who_wants_the_quickest_gets_the_one_that_lately_was() {
+    let setup = Setup::new().await;
+    setup.fault(Fault::slow(Duration::from_millis(300)));
+    let sorted = |by: &str| json!({ "stream": true, "provider": { "sort": by } });
+    for _ in 0..2 {
+        // Each is asked once to be measured, whatever came of it.
+        ask(&setup, sorted("latency")).await;
+    }
+    assert_eq!((setup.primary.count(), setup.backup.count()), (1, 1));
+    let answer = ask(&setup, sorted("latency")).await;
+    assert_eq!(answer.served_by(), BACKUP, "{}", answer.body);
+    assert_eq!(setup.gateway.streamed().await.served_by(), PRIMARY);
+}
+
+#[tokio::test]
+async fn who_wants_throughput_gets_the_one_that_speaks_fastest() {
+    let mut simulators = Vec::new();
+    for pause in [30, 1] {
+        let pace = Pace::new(Duration::ZERO, Duration::from_millis(pause));
+        let simulator = Simulator::builder(Dialect::OpenAi).pace(pace);
+        let started = simulator.start().await;
+        simulators.push(started.expect("a port is free"));
+    }
+    let gateway = Running::start(&format!(
+        "[providers.slow]\ndialect = \"openai\"\nbase_url = \"{}\"\n\
+         [providers.fast]\ndialect = \"openai\"\nbase_url = \"{}\"\n\
+         [models.smart]\ncandidates = [\"slow:s\", \"fast:f\", {{ reply = \"Later.\" }}]\n",
+        simulators[0].base_url(),
+        simulators[1].base_url(),
+    ))
+    .await;
+    let mut body = hello();
+    body["stream"] = true.into();
+    body["provider"] = json!({ "sort": "throughput" });
+    let mut served = Vec::new();
+    for _ in 0..3 {
+        let answer = Answer::read(gateway.chat(body.clone()).await).await;
+        served.push(answer.served_by().to_owned());
+    }
+    assert_eq!(served, ["slow:s", "fast:f", "fast:f"]);
 }
 
 #[tokio::test]

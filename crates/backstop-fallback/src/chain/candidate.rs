@@ -34,7 +34,7 @@ impl<S> Candidate<S> {
                 tier: 0,
                 weight: 1,
                 price: 0,
-                latency: Latency::default(),
+                latency: Arc::default(),
             },
             service,
             map: Same,
@@ -110,6 +110,15 @@ impl<S, M> Candidate<S, M> {
         self
     }
 
+    /// Notes here how long it takes to answer, for [`Fastest`](crate::order::Fastest) order.
+    /// Candidates of several chains which are the same service may share it, and one that takes
+    /// the place of another may go on with what was measured. Default: nothing is known yet.
+    #[must_use]
+    pub fn latency(mut self, latency: Arc<Latency>) -> Self {
+        self.profile.latency = latency;
+        self
+    }
+
     /// Asking it costs nothing, as with a cached or a static reply: the bound on attempts does
     /// not keep it from being asked.
     #[must_use]
@@ -173,7 +182,7 @@ pub struct Profile {
     tier: u8,
     weight: u32,
     price: u64,
-    latency: Latency,
+    latency: Arc<Latency>,
 }
 
 impl Profile {
@@ -203,7 +212,7 @@ impl Profile {
 
     /// How long it takes to answer, where the chain's order measures that.
     #[must_use]
-    pub const fn latency(&self) -> &Latency {
+    pub fn latency(&self) -> &Latency {
         &self.latency
     }
 }

@@ -1,11 +1,11 @@
 //! In which order candidates are asked.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use backstop_fallback::{
     Candidate, Chain,
     chain::Profile,
-    order::{Cheapest, Fastest, Left, Order, Weighted, by_key},
+    order::{Cheapest, Fastest, Latency, Left, Order, Weighted, by_key},
 };
 use tower::ServiceExt;
 
@@ -109,6 +109,23 @@ async fn fastest_asks_whoever_lately_answered_soonest() {
         chain.clone().oneshot(1).await.unwrap();
     }
     assert!(quick.calls() > 12);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_measured_in_one_chain_is_known_in_another() {
+    let (slow, quick) = (Replica::up().taking(300), Replica::up().taking(20));
+    let known = [Arc::<Latency>::default(), Arc::default()];
+    let chain = || {
+        let chain = Chain::new([
+            Candidate::new("slow", slow.clone()).latency(known[0].clone()),
+            Candidate::new("quick", quick.clone()).latency(known[1].clone()),
+        ]);
+        chain.unwrap().order(Fastest)
+    };
+    for _ in 0..4 {
+        chain().oneshot(1).await.unwrap();
+    }
+    assert_eq!((slow.calls(), quick.calls()), (1, 3));
 }
 
 #[tokio::test(start_paused = true)]

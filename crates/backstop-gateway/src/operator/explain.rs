@@ -8,12 +8,18 @@ use axum::{
     extract::{Query, State},
     response::{IntoResponse, Response},
 };
+use backstop_core::FaultKind;
 use backstop_llm::{ChatRequest, Dialect};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::{gateway::Gateway, stack::ModelStack};
+use crate::{
+    config::Ordering,
+    gateway::Gateway,
+    routing::Wishes,
+    stack::{ModelStack, Selection},
+};
 
 /// What would become of a request.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -43,33 +49,40 @@ pub(super) async fn explain(
     State(gateway): State<Gateway>,
     Query(Asked { model }): Query<Asked>,
 ) -> Response {
-    let running = gateway.running();
-    match running.model(&model) {
-        Some(stack) => Json(Explanation::new(stack, None)).into_response(),
-        None => refused(
-            StatusCode::NOT_FOUND,
-            &format!("no model is named {model:?}"),
-        ),
+    explained(&gateway, &model, None, &Wishes::default())
+}
+
+/// For this request, in OpenAI's language: it may have wishes, and some candidates may not be able
+/// to take it.
+pub(super) async fn explain_request(
+    State(gateway): State<Gateway>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let read = Dialect::OpenAi.front().parse(body).and_then(|mut request| {
+        let wishes = Wishes::take(&mut request, &headers)?;
+        Ok((request, wishes))
+    });
+    match read {
+        Ok((request, wishes)) => explained(&gateway, request.model(), Some(&request), &wishes),
+        Err(error) => refused(StatusCode::BAD_REQUEST, error.message()),
     }
 }
 
-/// For this request, in OpenAI's language: some candidates may not be able to take it.
-pub(super) async fn explain_request(State(gateway): State<Gateway>, body: Bytes) -> Response {
-    let request = match Dialect::OpenAi.front().parse(body) {
-        Ok(request) => request,
-        Err(error) => return refused(StatusCode::BAD_REQUEST, error.message()),
-    };
+fn explained(
+    gateway: &Gateway,
+    model: &str,
+    request: Option<&ChatRequest>,
+    wishes: &Wishes,
+) -> Response {
     let running = gateway.running();
-    match running.model(request.model()) {
-        Some(stack) => Json(Explanation::new(stack, Some(&request))).into_response(),
-        None => {
-            let model = request.model();
-            refused(
-                StatusCode::NOT_FOUND,
-                &format!("no model is named {model:?}"),
-            )
-        }
-    }
+    let Some(stack) = running.model(model) else {
+        let why = format!("no model is named {model:?}");
+        return refused(StatusCode::NOT_FOUND, &why);
+    };
+    let others = |name: &str| running.models.get(name);
+    let selection = stack.select(request, wishes, &gateway.shared.stats, others);
+    Json(Explanation::new(stack, &selection, request)).into_response()
 }
 
 fn refused(status: StatusCode, why: &str) -> Response {
@@ -77,30 +90,45 @@ fn refused(status: StatusCode, why: &str) -> Response {
 }
 
 impl Explanation {
-    pub(crate) fn new(stack: &ModelStack, request: Option<&ChatRequest>) -> Self {
+    fn new(stack: &ModelStack, selection: &Selection, request: Option<&ChatRequest>) -> Self {
         let mut turn = 0;
-        let candidates = stack.in_order().into_iter().map(|(entry, enabled)| {
-            let refusal = if enabled {
-                entry.refuses(request)
-            } else {
-                Some("disabled by the operator".to_owned())
-            };
+        let mut candidates: Vec<Step> = Vec::new();
+        for entry in selection.in_turn() {
+            let refusal = entry.refuses(request);
             let why = refusal.clone().unwrap_or_else(|| {
+                if let Some(after) = entry.steps_in_after() {
+                    let kinds: Vec<_> = after.iter().map(FaultKind::label).collect();
+                    return format!("asked after {} only", kinds.join(", "));
+                }
                 turn += 1;
-                match turn {
-                    1 => "asked first".to_owned(),
+                match (turn, selection.by()) {
+                    (_, Ordering::Weight) if entry.circuit.is_some() => {
+                        "asked by chance, in proportion to its weight".to_owned()
+                    }
+                    (1, Ordering::Latency) => "asked first, as the fastest lately".to_owned(),
+                    (1, Ordering::Price) => "asked first, as the cheapest".to_owned(),
+                    (1, _) => "asked first".to_owned(),
                     _ => "asked if all before it fail".to_owned(),
                 }
             });
-            Step {
+            candidates.push(Step {
                 candidate: entry.name.to_string(),
                 asked: refusal.is_none(),
                 why,
-            }
-        });
+            });
+        }
+        let left_out = selection.left_out().iter();
+        let left_out = left_out.map(|(entry, why)| (entry.name.to_string(), *why));
+        let disabled = stack.in_order().into_iter().filter(|(_, enabled)| !enabled);
+        let disabled = disabled.map(|(it, _)| (it.name.to_string(), "disabled by the operator"));
+        candidates.extend(left_out.chain(disabled).map(|(candidate, why)| Step {
+            candidate,
+            asked: false,
+            why: why.to_owned(),
+        }));
         Self {
             model: stack.name.to_string(),
-            candidates: candidates.collect(),
+            candidates,
         }
     }
 }

@@ -6,7 +6,7 @@ use backstop_core::{FaultKind, FaultKinds};
 use backstop_llm::Json;
 use serde::Deserialize;
 
-use super::{Wishes, kinds_of};
+use super::{MaxPrice, Sort, Wishes, kinds_of};
 
 type Read = fn(&Json, &mut Wishes) -> Result<(), serde_json::Error>;
 
@@ -52,6 +52,42 @@ struct Provider {
     only: Vec<String>,
     #[serde(default)]
     ignore: Vec<String>,
+    sort: Option<SortBy>,
+    max_price: Option<Prices>,
+}
+
+/// A word, or a table with the word in it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum SortBy {
+    Word(Sort),
+    Table { by: Sort },
+}
+
+/// What a million tokens may cost. Prices of what is not measured in tokens are passed over.
+#[derive(Deserialize)]
+struct Prices {
+    prompt: Option<Amount>,
+    completion: Option<Amount>,
+}
+
+/// A number, or one in quotes.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Amount {
+    Number(f64),
+    Text(String),
+}
+
+impl Amount {
+    fn read(self) -> Result<f64, serde_json::Error> {
+        let number = match self {
+            Self::Number(number) => Some(number),
+            Self::Text(text) => text.trim().parse().ok(),
+        };
+        let wrong = || serde::de::Error::custom("a price should be a number from 0 on");
+        number.filter(|it| *it >= 0.0).ok_or_else(wrong)
+    }
 }
 
 const fn yes() -> bool {
@@ -72,6 +108,16 @@ fn provider(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> 
         }
     }
     wishes.first = asked.order;
+    wishes.sort = asked.sort.map(|by| match by {
+        SortBy::Word(sort) | SortBy::Table { by: sort } => sort,
+    });
+    if let Some(most) = asked.max_price {
+        let read = |amount: Option<Amount>| amount.map(Amount::read).transpose();
+        wishes.max_price = Some(MaxPrice {
+            input: read(most.prompt)?.unwrap_or(f64::INFINITY),
+            output: read(most.completion)?.unwrap_or(f64::INFINITY),
+        });
+    }
     Ok(())
 }
 
@@ -95,7 +141,7 @@ fn fallbacks(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error>
 }
 
 fn num_retries(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> {
-    wishes.no_retries = value.read::<Option<u32>>()? == Some(0);
+    wishes.retries = value.read()?;
     Ok(())
 }
 

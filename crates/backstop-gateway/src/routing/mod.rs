@@ -12,11 +12,31 @@ use std::time::Duration;
 use backstop_core::{FaultKind, FaultKinds};
 use backstop_llm::{ChatRequest, Error};
 use http::{HeaderMap, HeaderName};
+use serde::Deserialize;
 
 pub(crate) use self::order::{Asked, order};
 
 /// Whether a broken stream may be continued: `false` refuses it.
 const CONTINUE: HeaderName = HeaderName::from_static("x-backstop-continue");
+
+/// By what a request wants its candidates to be put in order.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Sort {
+    /// The one that lately began to answer soonest.
+    Latency,
+    /// The cheapest.
+    Price,
+    /// The one that lately spoke fastest.
+    Throughput,
+}
+
+/// What a million tokens may cost, in the currency of the config's prices.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct MaxPrice {
+    pub(crate) input: f64,
+    pub(crate) output: f64,
+}
 
 /// What one request asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,8 +53,12 @@ pub(crate) struct Wishes {
     pub(crate) ignore: Vec<String>,
     /// Whether only the first candidate may be asked.
     pub(crate) no_fallbacks: bool,
-    /// Whether each candidate is tried once only.
-    pub(crate) no_retries: bool,
+    /// How often each candidate may be tried again, at most what is configured.
+    pub(crate) retries: Option<u32>,
+    /// By what the candidates are asked in order, in place of the operator's order.
+    pub(crate) sort: Option<Sort>,
+    /// What a candidate's tokens may cost.
+    pub(crate) max_price: Option<MaxPrice>,
     /// Whether a stream that breaks off must not be continued.
     pub(crate) no_continuation: bool,
     /// The failures after which the next is asked, where that is limited.
@@ -81,7 +105,7 @@ impl Wishes {
         Ok(wishes)
     }
 
-    /// Whether the request says in which order to ask.
+    /// Whether the request names who is to be asked in which order.
     pub(crate) fn orders(&self) -> bool {
         self.only_these || !self.first.is_empty()
     }

@@ -144,6 +144,20 @@ mod tests {
     }
 
     #[test]
+    fn openrouter_sort_and_prices_are_read_as_it_writes_them() {
+        use crate::routing::{MaxPrice, Sort};
+        let of = |provider: Value| wishes(json!({ "provider": provider }));
+        assert_eq!(of(json!({ "sort": "price" })).sort, Some(Sort::Price));
+        assert_eq!(
+            of(json!({ "sort": { "by": "latency" } })).sort,
+            Some(Sort::Latency)
+        );
+        let most = of(json!({ "max_price": { "prompt": "1.5", "completion": 4, "image": 9 } }));
+        let (input, output) = (1.5, 4.0);
+        assert_eq!(most.max_price, Some(MaxPrice { input, output }));
+    }
+
+    #[test]
     fn litellm_fallbacks_come_after_the_operators() {
         let body = json!({ "fallbacks": ["fast"], "num_retries": 0, "timeout": 2.5 });
         assert_eq!(
@@ -157,7 +171,7 @@ mod tests {
             ]
         );
         let wishes = wishes(body);
-        assert!(wishes.no_retries);
+        assert_eq!(wishes.retries, Some(0));
         assert_eq!(wishes.total, Some(std::time::Duration::from_millis(2_500)));
         assert_eq!(
             asked(json!({ "disable_fallbacks": true })),
@@ -184,11 +198,18 @@ mod tests {
 
     #[test]
     fn a_wish_of_the_wrong_type_is_the_callers_error() {
-        let mut chat = Chat::default();
-        chat.extra = vec![("models".to_owned(), Json::of("gpt"))];
-        let error =
-            Wishes::take(&mut ChatRequest::from(chat), &HeaderMap::new()).expect_err("is refused");
-        assert_eq!(error.caller_status(), 400);
-        assert_eq!(error.param(), Some("models"));
+        for (name, wish) in [
+            ("models", json!("gpt")),
+            ("num_retries", json!(-1)),
+            ("provider", json!({ "sort": "beauty" })),
+            ("provider", json!({ "max_price": { "prompt": "-1" } })),
+        ] {
+            let mut chat = Chat::default();
+            chat.extra = vec![(name.to_owned(), Json::of(&wish))];
+            let taken = Wishes::take(&mut ChatRequest::from(chat), &HeaderMap::new());
+            let error = taken.expect_err("is refused");
+            assert_eq!(error.caller_status(), 400);
+            assert_eq!(error.param(), Some(name));
+        }
     }
 }

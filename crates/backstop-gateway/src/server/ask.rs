@@ -107,7 +107,10 @@ async fn answered(
             return model.call(request.clone()).await;
         }
         let others = |name: &str| running.models.get(name).filter(|_| allowed(name));
-        model.call_as_wished(request.clone(), &wishes, others).await
+        let stats = &gateway.shared.stats;
+        model
+            .call_as_wished(request.clone(), &wishes, stats, others)
+            .await
     };
     let span = account.call_mut().span.clone();
     let (result, trail) = context::traced(call.instrument(span)).await;

@@ -1,16 +1,17 @@
 //! The layers round one candidate.
 
-use std::{future::poll_fn, pin::pin, task::Poll};
+use std::time::Duration;
 
-use backstop_core::{BoxError, FaultKinds, Name, context};
+use backstop_core::{BoxError, FaultKind, FaultKinds, Name};
 use backstop_fallback::Candidate;
 use backstop_llm::{
     ChatClassifier, ChatRequest, ChatResponse, Error, SystemPrompt, Usage,
     abilities::estimate_tokens,
 };
-use backstop_retry::{Budget, Exponential, InvalidBackoff, RetryLayer};
+use backstop_retry::Budget;
 use backstop_served_by::ServedByLayer;
 use backstop_timeout::TimeoutLayer;
+use tokio::time::Instant;
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
 use super::{
@@ -20,9 +21,11 @@ use super::{
     limits::Attempt,
     providers::Providers,
     reply::FixedReply,
+    retries::{self, RetryLayer},
 };
 use crate::{
     config::{self, Model, Price, Target},
+    routing::MaxPrice,
     trace::Traced,
 };
 
@@ -111,7 +114,7 @@ impl Entry {
         let circuit = circuits
             .get(provider, asked, *key)
             .ok_or_else(|| format!("{name} has no circuit"))?;
-        let retry = retry(candidate, &model.retry, budget)?;
+        let retry = retries::layer(candidate, &model.retry, budget)?;
         let attempt = Attempt::new(&model.timeout, *commit);
         let traced = Traced::new(innermost.clone(), described.dialect, &described.base_url);
         let service = match chaos.over(provider, &traced) {
@@ -141,6 +144,28 @@ impl Entry {
         price.of(&Usage::new(input, output)) <= cap
     }
 
+    /// Whether its tokens cost no more than this. Where their price is not known they do not.
+    pub(super) fn is_within(&self, most: MaxPrice) -> bool {
+        self.price
+            .is_none_or(|price| price.input <= most.input && price.output <= most.output)
+    }
+
+    /// Its price as one number, to compare it by.
+    pub(super) fn price(&self) -> u64 {
+        self.price.map_or(0, comparable)
+    }
+
+    /// How long it lately took to answer: nothing, where it has not been asked yet.
+    pub(super) fn latency(&self, now: Instant) -> Duration {
+        let circuit = self.circuit.as_ref();
+        circuit.map_or(Duration::ZERO, |circuit| circuit.latency().at(now))
+    }
+
+    /// The failures of others after which it is asked, where it is only asked after some.
+    pub(crate) fn steps_in_after(&self) -> Option<FaultKinds> {
+        (!self.after.contains(FaultKind::Refused)).then_some(self.after)
+    }
+
     /// Why it would not be asked now, or not for this request.
     pub(crate) fn refuses(&self, request: Option<&ChatRequest>) -> Option<String> {
         if let (Some(innermost), Some(request)) = (&self.innermost, request) {
@@ -164,9 +189,11 @@ impl Entry {
         let candidate = Candidate::new(self.name.clone(), self.service.clone())
             .on(after)
             .weight(self.weight)
-            .price(self.price.map_or(0, comparable));
+            .price(self.price());
         match &self.circuit {
-            Some(circuit) => candidate.gate(circuit.breaker().clone()),
+            Some(circuit) => candidate
+                .gate(circuit.breaker().clone())
+                .latency(circuit.latency().clone()),
             None if self.provider.is_none() => candidate.free(),
             None => candidate,
         }
@@ -182,7 +209,7 @@ fn comparable(price: Price) -> u64 {
 /// The layers round what answers, in the recommended order.
 fn layered<S>(
     served_by: ServedByLayer,
-    retry: RetryLayer<ChatClassifier>,
+    retry: RetryLayer,
     circuit: &Circuit,
     limits: Attempt,
     inner: S,
@@ -209,34 +236,4 @@ where
             .layer(attempt)
             .service(inner),
     )
-}
-
-fn retry(
-    candidate: &config::Candidate,
-    retry: &config::Retry,
-    budget: &Budget,
-) -> Result<RetryLayer<ChatClassifier>, InvalidBackoff> {
-    let backoff = Exponential::new(retry.base, retry.cap)?;
-    let layer = RetryLayer::new()
-        .classify(ChatClassifier::new())
-        .attempts(candidate.attempts.unwrap_or(retry.attempts))
-        // An overloaded provider is not waited for any longer than the config says.
-        .throttled(backoff.clone())
-        .backoff(backoff)
-        .retry_after_cap(retry.retry_after_cap)
-        .budget(budget.clone());
-    Ok(layer)
-}
-
-/// Polls `call` as if it were an attempt of a retry further out: those inside then make one only.
-pub(super) async fn once<T>(call: impl Future<Output = T>) -> T {
-    let mut call = pin!(call);
-    poll_fn(|cx| {
-        let _attempt = context::enter_attempt(1);
-        match call.as_mut().poll(cx) {
-            Poll::Ready(output) => Poll::Ready(output),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await
 }

@@ -6,6 +6,7 @@ use backstop_circuit_breaker::{
     CircuitBreaker, InvalidPolicy, OpenWait, Policy, Rate, Snapshot, State, Window,
 };
 use backstop_core::{Gate, Name};
+use backstop_fallback::order::Latency;
 use backstop_llm::Secret;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -33,6 +34,8 @@ pub(crate) struct Circuit {
     /// The key that is sent: what was learned of one says nothing about another.
     secret: Option<Secret>,
     breaker: CircuitBreaker<Arc<History>>,
+    /// How long those behind it lately took to answer, whichever chain asked them.
+    latency: Arc<Latency>,
 }
 
 /// A circuit, to be shown.
@@ -78,13 +81,14 @@ impl Circuits {
                 let old = before
                     .and_then(|before| before.known.get(&key))
                     .filter(|old| old.secret == secret);
-                let circuit = match old {
+                let mut circuit = match old {
                     Some(old) if old.rules == model.breaker => old.clone(),
                     _ => Circuit::new(name, secret, model, history)?,
                 };
                 if let Some(old) = old.filter(|old| old.rules != model.breaker) {
                     // Under other rules, it knows what it knew. A snapshot just made can be read.
                     let _ = circuit.breaker.restore(&old.breaker.snapshot());
+                    circuit.latency = old.latency.clone();
                 }
                 known.insert(key, circuit);
             }
@@ -157,12 +161,18 @@ impl Circuit {
             rules: rules.clone(),
             secret,
             breaker: policy.breaker(name),
+            latency: Arc::default(),
         })
     }
 
     /// The circuit itself, which is its own handle.
     pub(super) const fn breaker(&self) -> &CircuitBreaker<Arc<History>> {
         &self.breaker
+    }
+
+    /// How long those behind it lately took to answer.
+    pub(super) const fn latency(&self) -> &Arc<Latency> {
+        &self.latency
     }
 
     /// Why it would refuse a call now.

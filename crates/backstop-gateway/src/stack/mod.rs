@@ -13,6 +13,8 @@ mod limits;
 mod ordered;
 mod providers;
 mod reply;
+mod retries;
+mod selection;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -29,11 +31,13 @@ pub(crate) use self::{
     chaos::Chaos,
     circuits::{CircuitView, Circuits},
     providers::Providers,
+    selection::Selection,
 };
-use self::{candidate::Service, ordered::Ordered};
+use self::{candidate::Service, ordered::Ordered, retries::Retries};
 use crate::{
     config::{Config, Model, Target},
-    routing::{Asked, Wishes, order},
+    routing::{Asked, Wishes},
+    stats::Stats,
 };
 
 type Candidates = Chain<Service, Same, ChatClassifier, Ordered>;
@@ -130,38 +134,25 @@ impl ModelStack {
         &'a self,
         mut request: ChatRequest,
         wishes: &Wishes,
+        stats: &Stats,
         others: impl Fn(&str) -> Option<&'a Self>,
     ) -> Result<ChatResponse, Error> {
-        let own = self.enabled();
-        let mut asked = order(&own, wishes, |name| {
-            others(name).map(Self::enabled).unwrap_or_default()
-        });
-        if let Some(cap) = self.price_cap {
-            asked.retain(|entry| entry.costs_at_most(cap, &request));
-            if asked.is_empty() {
-                return Err(Error::refused("dearer than a call may be"));
-            }
+        let selection = self.select(Some(&request), wishes, stats, others);
+        if let Some(refusal) = selection.refusal(wishes) {
+            return Err(refusal);
         }
-        let order = if wishes.orders() {
-            self.order.listed()
-        } else {
-            self.order.clone()
-        };
-        let chain = chain(asked.iter(), wishes.on, &order)
+        let chain = chain(selection.asked.iter(), wishes.on, &selection.order)
             .map_err(|error| Error::invalid(format!("these candidates can't be asked: {error}")))?;
+        if let Some(retries) = wishes.retries {
+            request.extensions_mut().insert(Retries(retries));
+        }
         request.extensions_mut().insert(wishes.clone());
         let continues = if wishes.no_continuation {
             self.continues.times(0)
         } else {
             self.continues
         };
-        let call = self.call_by(chain, continues, request);
-        if wishes.no_retries {
-            // Inside an attempt no retry tries again.
-            candidate::once(call).await
-        } else {
-            call.await
-        }
+        self.call_by(chain, continues, request).await
     }
 
     async fn call_by(

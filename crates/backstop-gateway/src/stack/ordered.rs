@@ -8,6 +8,7 @@ use backstop_fallback::{
     order::{Left, Order},
 };
 
+use super::Entry;
 use crate::config::{Model, Ordering};
 
 /// By tier, and within one by what the config says.
@@ -26,12 +27,34 @@ impl Ordered {
         }
     }
 
-    /// As they are listed: the order has been made already.
-    pub(super) fn listed(&self) -> Self {
+    /// The same tiers, and within one by this.
+    pub(super) fn by(&self, by: Ordering) -> Self {
         Self {
-            by: Ordering::Priority,
+            by,
             tiers: self.tiers.clone(),
         }
+    }
+
+    /// The tier of a candidate; those of other models are in the first.
+    pub(super) fn tier(&self, name: &Name) -> u32 {
+        self.tiers.get(name).copied().unwrap_or_default()
+    }
+
+    /// Puts those who would be asked now in the order in which they would be, as far as that is
+    /// not left to chance.
+    pub(super) fn arrange(&self, entries: &mut [Arc<Entry>]) {
+        let now = context::now();
+        match self.by {
+            Ordering::Latency => entries.sort_by_key(|it| (self.tier(&it.name), it.latency(now))),
+            Ordering::Price => entries.sort_by_key(|it| (self.tier(&it.name), it.price())),
+            Ordering::Priority => {}
+            Ordering::Weight => entries.sort_by_key(|it| self.tier(&it.name)),
+        }
+    }
+
+    /// By what the candidates of one tier are put in order.
+    pub(super) const fn within(&self) -> Ordering {
+        self.by
     }
 
     fn smallest<K: PartialOrd>(
@@ -41,7 +64,7 @@ impl Ordered {
     ) -> Option<usize> {
         let mut best: Option<(usize, u32, K)> = None;
         for (place, profile) in left.iter() {
-            let tier = self.tiers.get(profile.name()).copied().unwrap_or_default();
+            let tier = self.tier(profile.name());
             let key = key(profile);
             let better = best.as_ref().is_none_or(|(_, best_tier, best_key)| {
                 tier < *best_tier || (tier == *best_tier && key < *best_key)
@@ -65,6 +88,7 @@ impl Order for Ordered {
                 self.smallest(left, |profile| profile.latency().at(now))
             }
             Ordering::Price => self.smallest(left, Profile::price),
+            // The config lists them by tier, and whoever changes that means it.
             Ordering::Priority => left.first(),
             // The first of several waits of exponential length, each at a rate of its own, is
             // drawn in proportion to the rates.

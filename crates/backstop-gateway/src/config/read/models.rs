@@ -99,6 +99,7 @@ fn model(mut table: Table<'_>, known: &Known<'_>, defaults: &Policies) -> Option
             }
             candidates.extend(each_key(candidate, known));
         }
+        candidates.sort_by_key(|candidate| candidate.tier);
         Some(candidates)
     });
     let candidates = candidates.map(larger_windows);

@@ -1,0 +1,44 @@
+//! How a candidate is tried again: as is configured, and no more often than a request wishes.
+
+use backstop_llm::{ChatClassifier, ChatRequest};
+use backstop_retry::{Budget, CloneRequestFn, Exponential, InvalidBackoff};
+
+use crate::config::{Candidate, Retry};
+
+type Again = fn(&ChatRequest) -> Option<ChatRequest>;
+
+/// The layer that tries a candidate again.
+pub(super) type RetryLayer =
+    backstop_retry::RetryLayer<ChatClassifier, Exponential, CloneRequestFn<Again>>;
+
+/// How often a candidate may yet be tried again for a request, where that says so.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retries(pub(super) u32);
+
+pub(super) fn layer(
+    candidate: &Candidate,
+    retry: &Retry,
+    budget: &Budget,
+) -> Result<RetryLayer, InvalidBackoff> {
+    let backoff = Exponential::new(retry.base, retry.cap)?;
+    let layer = backstop_retry::RetryLayer::new()
+        .classify(ChatClassifier::new())
+        .attempts(candidate.attempts.unwrap_or(retry.attempts))
+        // An overloaded provider is not waited for any longer than the config says.
+        .throttled(backoff.clone())
+        .backoff(backoff)
+        .retry_after_cap(retry.retry_after_cap)
+        .budget(budget.clone())
+        .clone_request_fn(again as Again);
+    Ok(layer)
+}
+
+/// The request as it is sent the next time, where there may be one. Each copy knows of one retry
+/// less, and each candidate is given a copy of the caller's.
+fn again(request: &ChatRequest) -> Option<ChatRequest> {
+    let mut copy = request.clone();
+    if let Some(Retries(left)) = copy.extensions_mut().get_mut::<Retries>() {
+        *left = left.checked_sub(1)?;
+    }
+    Some(copy)
+}
