@@ -25,11 +25,13 @@ pub fn start(json: bool, telemetry: Option<&Telemetry>) {
     } else {
         lines.with_filter(filter).boxed()
     };
-    let spans = telemetry.map(|telemetry| {
+    // A layer that isn't there would have every span made all the same, for nobody.
+    let mut layers = vec![lines];
+    if let Some(telemetry) = telemetry {
         let (layer, spans) = Otlp::new();
         tokio::spawn(otlp::send(spans, telemetry.clone()));
-        layer.with_filter(Otlp::filter())
-    });
+        layers.push(layer.with_filter(Otlp::filter()).boxed());
+    }
     // Where logging has been set up already, that stays.
-    let _ = registry().with(spans).with(lines).try_init();
+    let _ = registry().with(layers).try_init();
 }

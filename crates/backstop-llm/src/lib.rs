@@ -26,6 +26,7 @@ mod response;
 mod responses;
 mod secret;
 mod tail;
+mod transport;
 mod wire_text;
 
 pub use self::{

@@ -5,26 +5,27 @@ use std::{future::poll_fn, pin::Pin};
 use backstop_core::FaultKind;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http_body::Body;
+use http_body::Body as _;
 
-use crate::Error;
+use crate::{
+    Error,
+    transport::{Body, NoAnswer},
+};
 
-/// No answer came. Whatever went wrong before the first byte of one is a matter of connection.
-pub(super) fn not_sent(error: reqwest::Error) -> Error {
-    let message = if error.is_builder() {
-        return Error::refused("can't be addressed").with_source(error.without_url());
-    } else if error.is_timeout() {
-        "connecting took too long"
-    } else if error.is_connect() {
-        "no connection"
-    } else {
-        "the connection broke before an answer came"
-    };
-    Error::new(FaultKind::Connect, message).with_source(error.without_url())
+/// Whatever went wrong before the first byte of an answer is a matter of connection.
+pub(super) fn no_answer(why: NoAnswer) -> Error {
+    let error = |message| Error::new(FaultKind::Connect, message);
+    match why {
+        NoAnswer::Connect(cause) => error("no connection").with_source(cause),
+        NoAnswer::ConnectTimeout => error("connecting took too long"),
+        NoAnswer::Broken(cause) => {
+            error("the connection broke before an answer came").with_source(cause)
+        }
+    }
 }
 
 /// The next bytes of a body.
-async fn read(body: &mut reqwest::Body) -> Result<Option<Bytes>, Error> {
+async fn read(body: &mut Body) -> Result<Option<Bytes>, Error> {
     loop {
         let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await;
         match frame.transpose() {
@@ -36,7 +37,7 @@ async fn read(body: &mut reqwest::Body) -> Result<Option<Bytes>, Error> {
             }
             Err(error) => {
                 let message = "the connection broke before the answer ended";
-                return Err(Error::malformed(message).with_source(error.without_url()));
+                return Err(Error::malformed(message).with_source(error));
             }
         }
     }
@@ -44,7 +45,7 @@ async fn read(body: &mut reqwest::Body) -> Result<Option<Bytes>, Error> {
 
 /// Reads a body up to its first byte that is no white space, which some servers send to show that
 /// they are alive.
-pub(super) async fn peek(mut body: reqwest::Body) -> Result<(Bytes, reqwest::Body), Error> {
+pub(super) async fn peek(mut body: Body) -> Result<(Bytes, Body), Error> {
     while let Some(data) = read(&mut body).await? {
         if !data.trim_ascii_start().is_empty() {
             return Ok((data, body));
@@ -62,7 +63,7 @@ pub(super) fn is_stream(begun: &[u8]) -> bool {
 /// Reads a body up to a limit, whose beginning has been read; says whether that was all of it.
 pub(super) async fn read_body(
     begun: Bytes,
-    mut body: reqwest::Body,
+    mut body: Body,
     limit: usize,
 ) -> Result<(Bytes, bool), Error> {
     let mut first = begun;

@@ -5,8 +5,14 @@ use std::{fmt, sync::Arc, time::Duration};
 use backstop_core::{BoxError, Name};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use url::Url;
+
 use super::{Inner, Provider};
-use crate::{Dialect, Secret, sse::SseParser};
+use crate::{
+    Dialect, Secret,
+    sse::SseParser,
+    transport::{Client, Connector, basic_auth},
+};
 
 /// Describes a provider. Whatever is not said is the dialect's own.
 #[derive(Clone, Debug)]
@@ -85,8 +91,8 @@ impl ProviderBuilder {
         self
     }
 
-    /// Goes through this proxy, whose address may hold a name and a password. By default there is
-    /// none: what the environment says of proxies is not heeded.
+    /// Goes through tunnels that this proxy makes (`CONNECT`). Its address may hold a name and a
+    /// password. By default there is none: what the environment says of proxies is not heeded.
     pub fn proxy(mut self, url: impl Into<Secret>) -> Self {
         self.proxy = Some(url.into());
         self
@@ -134,7 +140,7 @@ impl ProviderBuilder {
         let wire = self.dialect.wire();
         let base_url = self.base_url.unwrap_or_else(|| wire.base_url().to_owned());
         let base_url = base_url.trim_end_matches('/').to_owned();
-        let url = reqwest::Url::parse(&base_url.replace("{model}", "model"))
+        let url = Url::parse(&base_url.replace("{model}", "model"))
             .map_err(|error| InvalidProvider::new("base URL", error))?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(InvalidProvider::new("base URL", "not an http(s) address"));
@@ -144,6 +150,10 @@ impl ProviderBuilder {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),
         );
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        if let Some(auth) = basic_auth(&url) {
+            headers.insert(header::AUTHORIZATION, auth);
+        }
         if let Some(key) = &self.key {
             match &self.key_header {
                 Some(name) if name.eq_ignore_ascii_case("authorization") => {
@@ -169,24 +179,12 @@ impl ProviderBuilder {
                 .extend_pairs(self.query.iter().map(|(n, v)| (n, v.expose())));
             url.query().unwrap_or_default().to_owned()
         });
-        let client = reqwest::Client::builder()
-            .retry(reqwest::retry::never())
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(self.connect_timeout)
-            .pool_idle_timeout(self.pool_idle_timeout)
-            .tcp_nodelay(true)
-            .no_proxy();
-        let client = match &self.proxy {
-            Some(url) => client.proxy(
-                // What is wrong with it is not said: it may hold a password.
-                reqwest::Proxy::all(url.expose())
-                    .map_err(|_| InvalidProvider::new("proxy", "not a proxy's address"))?,
-            ),
-            None => client,
+        let connector = match &self.proxy {
+            Some(proxy) => Connector::through(&proxy_url(proxy)?),
+            None => Connector::straight().map_err(Into::into),
         };
-        let client = client
-            .build()
-            .map_err(|error| InvalidProvider::new("TLS", error))?;
+        let connector = connector.map_err(|error| InvalidProvider::new("TLS", error))?;
+        let client = Client::new(connector, self.connect_timeout, self.pool_idle_timeout);
         Ok(Provider {
             inner: Arc::new(Inner {
                 name: self.name.unwrap_or_else(|| self.dialect.as_str().into()),
@@ -201,6 +199,13 @@ impl ProviderBuilder {
             }),
         })
     }
+}
+
+/// What is wrong with a bad one is not said: it may hold a password.
+fn proxy_url(proxy: &Secret) -> Result<Url, InvalidProvider> {
+    let url = Url::parse(proxy.expose()).ok();
+    url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or_else(|| InvalidProvider::new("proxy", "not a proxy's address"))
 }
 
 fn header_name(name: &str) -> Result<HeaderName, InvalidProvider> {

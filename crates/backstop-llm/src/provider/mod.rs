@@ -18,7 +18,7 @@ pub use self::{
     commit::Commit,
     model::{Model, SystemPrompt},
 };
-use crate::{Dialect, dialect::Wire};
+use crate::{Dialect, dialect::Wire, transport::Client};
 
 /// A provider of language models: one dialect, one place, one credential, one pool of connections.
 ///
@@ -47,7 +47,7 @@ struct Inner {
     base_url: String,
     query: Option<String>,
     headers: HeaderMap,
-    client: reqwest::Client,
+    client: Client,
     max_answer: usize,
     max_event: usize,
     stream_usage: bool,

@@ -8,22 +8,23 @@ use std::{
     task::{Context, Poll},
 };
 
-use backstop_core::{Fault, FaultKind, Name, RetryHint};
+use backstop_core::{BoxError, Fault, FaultKind, Name, RetryHint};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
-use reqwest::Url;
+use http::{HeaderMap, Method, StatusCode, Uri};
 use tokio::time::Instant;
 use tower_service::Service;
+use url::Url;
 
 use super::{
     Inner, Provider,
-    body::{is_page, is_stream, not_sent, peek, read_body, request_id},
+    body::{is_page, is_stream, no_answer, peek, read_body, request_id},
     commit::{Check, Commit, commit, is_empty_answer},
     upstream::Upstream,
 };
 use crate::{
     Abilities, ChatBody, ChatRequest, ChatResponse, ChatStream, Dialect, Error, Needs, Raw,
     plan::Plan,
+    transport::{Body, Request},
 };
 
 /// How much of an error answer is read.
@@ -59,12 +60,12 @@ struct Config {
     validate: bool,
 }
 
-/// The path that was asked for first, and its URL: to read it anew for every call would take longer
+/// The path that was asked for first, and its address: to read it anew for every call would take longer
 /// than all that the layers do.
 #[derive(Clone)]
 struct Asked {
     path: String,
-    url: Url,
+    uri: Uri,
 }
 
 impl fmt::Debug for Asked {
@@ -246,18 +247,16 @@ impl Config {
         for (name, value) in encoded.headers.iter().chain(own.into_iter().flatten()) {
             headers.entry(name).or_insert(value.clone());
         }
-        let response = client
-            .post(self.url(encoded.path)?)
-            .headers(headers)
-            .body(encoded.body)
-            .send()
-            .await
-            .map_err(not_sent)?;
+        let mut sent = Request::new(encoded.body.into());
+        *sent.method_mut() = Method::POST;
+        *sent.uri_mut() = self.uri(encoded.path)?;
+        *sent.headers_mut() = headers;
+        let response = client.send(sent).await.map_err(no_answer)?;
         let streamed = request.is_streamed();
         let check = self.check(&request);
         // What was asked is not kept for as long as the answer takes.
         drop(request);
-        let (parts, body) = http::Response::from(response).into_parts();
+        let (parts, body) = response.into_parts();
         if !parts.status.is_success() {
             return Err(self.refused(parts.status, &parts.headers, body).await);
         }
@@ -273,18 +272,18 @@ impl Config {
     }
 
     /// Where a request to this path goes.
-    fn url(&self, path: String) -> Result<Url, Error> {
+    fn uri(&self, path: String) -> Result<Uri, Error> {
         if let Some(asked) = self.asked.get().filter(|asked| asked.path == path) {
-            return Ok(asked.url.clone());
+            return Ok(asked.uri.clone());
         }
-        let url = Url::parse(&self.provider.url(&self.model, &path))
+        let uri = address(&self.provider.url(&self.model, &path))
             .map_err(|error| Error::refused("can't be addressed").with_source(error))?;
         // Where there is one for another path already, that one stays.
         let _ = self.asked.set(Asked {
             path,
-            url: url.clone(),
+            uri: uri.clone(),
         });
-        Ok(url)
+        Ok(uri)
     }
 
     /// What an answer to this request is held against.
@@ -303,7 +302,7 @@ impl Config {
     }
 
     /// The provider answered with an error.
-    async fn refused(&self, status: StatusCode, headers: &HeaderMap, body: reqwest::Body) -> Error {
+    async fn refused(&self, status: StatusCode, headers: &HeaderMap, body: Body) -> Error {
         let body = match read_body(Bytes::new(), body, MAX_ERROR).await {
             Ok((body, _)) => body,
             // The status says enough, whatever becomes of the body.
@@ -329,7 +328,7 @@ impl Config {
         &self,
         headers: HeaderMap,
         begun: Bytes,
-        body: reqwest::Body,
+        body: Body,
         streamed: bool,
         check: Option<Check>,
     ) -> Result<ChatResponse, Error> {
@@ -373,7 +372,7 @@ impl Config {
         &self,
         headers: HeaderMap,
         begun: Bytes,
-        body: reqwest::Body,
+        body: Body,
         check: Option<Check>,
     ) -> Result<ChatResponse, Error> {
         let Inner {
@@ -398,4 +397,14 @@ impl Config {
     fn answered(&self, model: &str) -> Name {
         if model.is_empty() { &self.model } else { model }.into()
     }
+}
+
+/// A URL as it is asked for: in the letters that an address may have, and without the name and the
+/// password, which are sent as a header.
+fn address(url: &str) -> Result<Uri, BoxError> {
+    let mut url = Url::parse(url)?;
+    // It has a host, and so may do without either.
+    let _ = (url.set_username(""), url.set_password(None));
+    url.set_fragment(None);
+    Ok(url.as_str().parse()?)
 }

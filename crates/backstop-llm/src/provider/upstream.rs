@@ -8,18 +8,19 @@ use std::{
 
 use backstop_core::{Fault, FaultKind, Name};
 use futures_core::Stream;
-use http_body::Body;
+use http_body::Body as _;
 
 use crate::{
     Chunk, Dialect, Error, Event, Raw, Usage,
     dialect::Decoder,
     sse::{SseEvent, SseParser},
+    transport::Body,
 };
 
 /// A provider's stream. It reads no faster than it is polled, so a slow caller slows the provider
 /// down. Dropping it closes the connection, which cancels the provider's work.
 pub(super) struct Upstream {
-    body: Option<reqwest::Body>,
+    body: Option<Body>,
     parser: SseParser,
     decoder: Box<dyn Decoder>,
     dialect: Dialect,
@@ -36,7 +37,7 @@ pub(super) struct Upstream {
 impl Upstream {
     pub(super) fn new(
         begun: &[u8],
-        body: reqwest::Body,
+        body: Body,
         limit: usize,
         decoder: Box<dyn Decoder>,
         dialect: Dialect,
@@ -165,7 +166,7 @@ impl Stream for Upstream {
                 }
                 Some(Err(error)) => {
                     let message = "the connection broke before the answer ended";
-                    let error = Error::malformed(message).with_source(error.without_url());
+                    let error = Error::malformed(message).with_source(error);
                     return Poll::Ready(Some(Err(this.fail(error))));
                 }
                 None => return Poll::Ready(this.close()),

@@ -1,6 +1,6 @@
 //! What is not sent, what is let go, and what is held back.
 
-use std::{error::Error as _, time::Duration};
+use std::{error::Error as _, io, time::Duration};
 
 use backstop_core::FaultKind;
 use backstop_llm::{
@@ -76,8 +76,12 @@ async fn a_provider_that_is_not_there_is_a_fault_of_connection() {
         .await
         .unwrap_err();
     assert_eq!(error.fault().kind(), FaultKind::Connect);
-    let source = error.source().expect("a cause");
-    assert!(source.is::<reqwest::Error>());
+    let mut cause = error.source().expect("a cause");
+    while let Some(further) = cause.source() {
+        cause = further;
+    }
+    let refused = cause.downcast_ref::<io::Error>().expect("the system's");
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     assert!(!error.to_string().contains("127.0.0.1"));
 }
 

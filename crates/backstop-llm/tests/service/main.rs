@@ -1,6 +1,7 @@
 //! Providers as services, over real sockets.
 
 mod answers;
+mod connections;
 mod limits;
 mod requests;
 mod server;

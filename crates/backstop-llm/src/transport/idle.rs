@@ -1,0 +1,134 @@
+//! Connections that nobody uses at the moment.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::client::conn::http2;
+use tokio::{
+    runtime::{Handle, Id},
+    task::AbortHandle,
+    time::{Instant, sleep},
+};
+
+use super::connection::{Connection, Http1, Lease};
+
+/// Connections that nobody uses at the moment, or that many can use at a time.
+///
+/// A connection is bound to the runtime that it was made on: another may be gone before it, and
+/// would have to be woken for each byte. So each runtime has its own.
+pub(super) struct Idle {
+    timeout: Duration,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    runtimes: Vec<(Id, Kept)>,
+    /// What closes those that are not used again.
+    reaper: Option<AbortHandle>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// The one used last is the last, and the first to be used again.
+    resting: Vec<(Box<Http1>, Instant)>,
+    shared: Option<http2::SendRequest<Full<Bytes>>>,
+}
+
+impl Idle {
+    pub(super) fn new(timeout: Duration) -> Self {
+        Self {
+            timeout,
+            inner: Mutex::default(),
+        }
+    }
+
+    /// A connection that can be used now, if there is one.
+    pub(super) fn take(self: &Arc<Self>) -> Option<Connection> {
+        let runtime = Handle::current().id();
+        loop {
+            let (mut http1, since) = {
+                let mut inner = self.lock();
+                let kept = inner.of(runtime);
+                if let Some(requests) = kept.shared.as_ref().filter(|it| !it.is_closed()) {
+                    return Some(Connection::Http2(requests.clone()));
+                }
+                kept.resting.pop()?
+            };
+            if since.elapsed() < self.timeout && http1.rests() {
+                return Some(Connection::Http1(Lease::new(http1, runtime, self)));
+            }
+        }
+    }
+
+    /// Keeps a connection that rests.
+    pub(super) fn put(self: &Arc<Self>, http1: Box<Http1>, runtime: Id) {
+        let mut inner = self.lock();
+        inner.of(runtime).resting.push((http1, Instant::now()));
+        if inner.reaper.as_ref().is_none_or(AbortHandle::is_finished) {
+            inner.reaper = self.reap();
+        }
+    }
+
+    /// Lets other requests of this runtime use the connection too.
+    pub(super) fn share(&self, requests: http2::SendRequest<Full<Bytes>>) {
+        let runtime = Handle::current().id();
+        self.lock().of(runtime).shared = Some(requests);
+    }
+
+    /// Closes connections that nobody uses again, until there are none.
+    fn reap(self: &Arc<Self>) -> Option<AbortHandle> {
+        let (timeout, idle) = (self.timeout, Arc::downgrade(self));
+        let reaper = Handle::try_current().ok()?.spawn(async move {
+            loop {
+                sleep(timeout).await;
+                let Some(idle) = idle.upgrade() else { return };
+                if !idle.close_old() {
+                    return;
+                }
+            }
+        });
+        Some(reaper.abort_handle())
+    }
+
+    /// Says whether any are left.
+    fn close_old(&self) -> bool {
+        let mut inner = self.lock();
+        for (_, kept) in &mut inner.runtimes {
+            kept.resting
+                .retain_mut(|(http1, since)| since.elapsed() < self.timeout && http1.rests());
+        }
+        inner.runtimes.retain(|(_, kept)| !kept.is_empty());
+        let left = inner.runtimes.iter().any(|(_, it)| !it.resting.is_empty());
+        if !left {
+            inner.reaper = None;
+        }
+        left
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn is_empty(&self) -> bool {
+        let shared = self.shared.as_ref();
+        self.resting.is_empty() && shared.is_none_or(http2::SendRequest::is_closed)
+    }
+}
+
+impl Inner {
+    fn of(&mut self, runtime: Id) -> &mut Kept {
+        let known = self.runtimes.iter().position(|(id, _)| *id == runtime);
+        let place = known.unwrap_or_else(|| {
+            self.runtimes.push((runtime, Kept::default()));
+            self.runtimes.len() - 1
+        });
+        &mut self.runtimes[place].1
+    }
+}

@@ -1,0 +1,112 @@
+//! Requests to one place, and its connections.
+//!
+//! A connection over HTTP/1 has no task of its own: it is read by whoever reads the answer. What
+//! comes need not be handed from one task to another, a slow reader slows the other side down, and
+//! dropping an answer closes its connection. One over HTTP/2 is shared by many answers, and is read
+//! by a task.
+
+mod body;
+mod connect;
+mod connection;
+mod idle;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use backstop_core::BoxError;
+use bytes::Bytes;
+use http::{HeaderValue, Response, Uri};
+use http_body_util::Full;
+use tokio::time::timeout;
+use url::Url;
+
+pub(crate) use self::{body::Body, connect::Connector};
+use self::{
+    connection::{Connection, Unsent},
+    idle::Idle,
+};
+
+/// A request whose address is absolute.
+pub(crate) type Request = http::Request<Full<Bytes>>;
+
+/// Sends requests to one place.
+pub(crate) struct Client {
+    connector: Connector,
+    connect_timeout: Duration,
+    idle: Arc<Idle>,
+}
+
+/// Why no answer came.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    /// There is no connection.
+    Connect(BoxError),
+    /// There is none within the time for it.
+    ConnectTimeout,
+    /// There was one, and it broke.
+    Broken(hyper::Error),
+}
+
+impl Client {
+    pub(crate) fn new(
+        connector: Connector,
+        connect_timeout: Duration,
+        idle_timeout: Duration,
+    ) -> Self {
+        Self {
+            connector,
+            connect_timeout,
+            idle: Arc::new(Idle::new(idle_timeout)),
+        }
+    }
+
+    pub(crate) async fn send(&self, mut request: Request) -> Result<Response<Body>, NoAnswer> {
+        // The other side may close a connection that rests at any time. What it then has seen
+        // nothing of can safely be sent over another.
+        while let Some(connection) = self.idle.take() {
+            match connection.send(request).await {
+                Ok(response) => return Ok(response),
+                Err(Unsent(Some(unsent), _)) => request = unsent,
+                Err(Unsent(None, error)) => return Err(NoAnswer::Broken(error)),
+            }
+        }
+        let connection = self.connect(request.uri()).await?;
+        let sent = connection.send(request).await;
+        sent.map_err(|Unsent(_, error)| NoAnswer::Broken(error))
+    }
+
+    async fn connect(&self, to: &Uri) -> Result<Connection, NoAnswer> {
+        let connected = timeout(self.connect_timeout, self.connector.connect(to.clone())).await;
+        let (io, is_http2) = connected
+            .map_err(|_| NoAnswer::ConnectTimeout)?
+            .map_err(NoAnswer::Connect)?;
+        let connection = if is_http2 {
+            Connection::http2(io, &self.idle).await
+        } else {
+            Connection::http1(io, &self.idle).await
+        };
+        connection.map_err(NoAnswer::Broken)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+/// The name and the password that a URL holds, as a header has them.
+pub(crate) fn basic_auth(url: &Url) -> Option<HeaderValue> {
+    use base64::{Engine as _, prelude::BASE64_STANDARD};
+    use percent_encoding::percent_decode_str;
+
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let mut pair: Vec<u8> = percent_decode_str(url.username()).collect();
+    pair.push(b':');
+    pair.extend(percent_decode_str(url.password().unwrap_or_default()));
+    let mut value =
+        HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
