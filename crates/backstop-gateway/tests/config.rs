@@ -69,7 +69,7 @@ fn reads_every_part() {
     assert_eq!(model.candidates[1].attempts, NonZeroU32::new(1));
     assert!(matches!(&model.candidates[2].target, Target::Reply(text) if text.starts_with("We")));
     assert_eq!(model.timeout.total, Duration::from_secs(600));
-    assert!(model.continues);
+    assert_eq!(model.continues, 2);
     assert!(config.model("other").is_none());
 }
 
@@ -191,6 +191,63 @@ breaker = { failures = 3 }
         refusal(text),
         "backstop.toml:5:1: `models.b` gives p:x another `breaker` than [models.a] does, \
          and they share its circuit\n    give both the same, or set it once in [defaults]"
+    );
+}
+
+#[test]
+fn says_all_that_a_breaker_and_a_retry_can_do() {
+    use backstop_circuit_breaker::Window;
+    use backstop_core::{FaultKind, FaultKinds};
+    let text = r#"[providers.p]
+dialect = "openai"
+[models.a]
+candidates = ["p:x"]
+continue = 1
+max_attempts = 3
+breaker = { failures = 0, rate = 0.4, slow_after = "4s", slow_rate = 0.9, window = "200 calls", open_for = "5s", open_cap = "5m", probes = 3, probe_failures = 1, half_open_for = "20s", retry_after_cap = "2m", quota_wait = "1h", counts = ["connect"], at_once = [], hold_off = ["rate_limited"] }
+retry = { jitter = "equal", on = ["connect"], on_hint = [], min_useful = "1s" }
+"#;
+    let config = parse(text).expect("is right");
+    let model = &config.models["a"];
+    assert_eq!(model.continues, 1);
+    assert_eq!(model.max_attempts, NonZeroU32::new(3));
+    let breaker = &model.breaker;
+    assert_eq!((breaker.failures, breaker.rate), (None, Some(0.4)));
+    assert_eq!(breaker.slow, Some((Duration::from_secs(4), 0.9)));
+    assert_eq!(breaker.window, Window::calls(200.try_into().unwrap()));
+    assert_eq!(breaker.open_cap, Duration::from_secs(300));
+    assert_eq!(breaker.half_open_for, Some(Duration::from_secs(20)));
+    assert_eq!(breaker.counts, FaultKinds::of(&[FaultKind::Connect]));
+    assert_eq!(breaker.at_once, FaultKinds::of(&[]));
+    assert_eq!(model.retry.on, FaultKinds::of(&[FaultKind::Connect]));
+    assert_eq!(model.retry.min_useful, Duration::from_secs(1));
+    backstop_gateway::Gateway::new(config).expect("can be made");
+}
+
+#[test]
+fn refuses_rules_of_a_breaker_that_can_mean_nothing() {
+    let text = r#"[providers.p]
+dialect = "openai"
+[models.a]
+candidates = ["p:x"]
+[defaults]
+breaker = { slow_rate = 0.5, window = "some", open_for = "60s", open_cap = "10s", probe_failures = 1 }
+retry = { jitter = "wild", on = ["overload"] }
+"#;
+    assert_eq!(
+        refusal(text),
+        r#"backstop.toml:6:11: [defaults.breaker] has a `slow_rate`, and nothing is slow
+    add slow_after = "10s", the time to the first content
+backstop.toml:6:11: [defaults.breaker] has an `open_cap` below its `open_for`
+    raise `open_cap`, or lower `open_for`
+backstop.toml:6:11: [defaults.breaker] lets all of its `probes` fail
+    raise `probes`, or lower `probe_failures`
+backstop.toml:6:39: `defaults.breaker.window` is no window to count calls in
+    write it as "60s" or "100 calls"
+backstop.toml:7:20: `defaults.retry.jitter` is no known jitter
+    write "full", "equal" or "none"
+backstop.toml:7:34: `defaults.retry.on[0]` is no kind of failure: "overload"
+    did you mean "overloaded"?"#
     );
 }
 

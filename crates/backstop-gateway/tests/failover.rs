@@ -130,6 +130,28 @@ async fn failing_over_waits_for_nothing() {
 }
 
 #[tokio::test]
+async fn a_primary_that_has_become_slow_is_left_alone_for_a_while() {
+    let rules = "breaker = { slow_after = \"50ms\", min_calls = 3, open_for = \"60s\" }";
+    let setup = Setup::with(rules).await;
+    setup.fault(Fault::slow(Duration::from_millis(100)));
+    for _ in 0..3 {
+        assert_eq!(setup.gateway.streamed().await.served_by(), PRIMARY_NAME);
+    }
+    assert_eq!(setup.gateway.streamed().await.served_by(), BACKUP_NAME);
+    assert_eq!(setup.primary.count(), 3);
+}
+
+#[tokio::test]
+async fn a_call_makes_no_more_attempts_than_it_may() {
+    let model = "max_attempts = 3\nretry = { attempts = 2, base = \"1ms\" }";
+    let setup = Setup::with(model).await;
+    setup.fault(Fault::unavailable());
+    setup.backup.fault(Fault::unavailable());
+    assert_eq!(setup.gateway.answer().await.status, 502);
+    assert_eq!(setup.primary.count() + setup.backup.count(), 3);
+}
+
+#[tokio::test]
 async fn an_open_circuit_keeps_the_primary_from_being_called() {
     let setup = Setup::with("breaker = { failures = 3, open_for = \"60s\" }").await;
     setup.fault(Fault::unavailable());

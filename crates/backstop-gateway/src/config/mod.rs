@@ -5,6 +5,7 @@
 mod error;
 mod model;
 mod nearest;
+mod policy;
 mod read;
 mod reader;
 mod units;
@@ -23,11 +24,12 @@ use backstop_llm::{Dialect, Secret};
 
 use crate::callers::Hash;
 
-use self::model::ANSWER;
+use self::policy::ANSWER;
 pub(crate) use self::units::write_duration;
 pub use self::{
     error::{ConfigError, OpenToAll, Problem},
-    model::{Breaker, Candidate, Model, Ordering, Price, Retry, Target, Timeouts},
+    model::{Candidate, Model, Ordering, Price, Target},
+    policy::{Breaker, Retry, Timeouts},
 };
 
 /// Where the gateway listens unless told otherwise.

@@ -1,9 +1,11 @@
-//! A model: who is asked for it, in which order, how often and how long.
+//! A model: who is asked for it, and in which order.
 
 use std::{num::NonZeroU32, time::Duration};
 
 use backstop_core::{FaultKinds, Name};
 use backstop_llm::{Abilities, Commit, Needs, Usage};
+
+use super::policy::{Breaker, Retry, Timeouts};
 
 /// A name that callers can ask for, and who is asked, in order.
 #[derive(Clone, Debug)]
@@ -17,8 +19,10 @@ pub struct Model {
     pub breaker: Breaker,
     /// How long a call may take.
     pub timeout: Timeouts,
-    /// Whether a stream that breaks off goes on with the next candidate.
-    pub continues: bool,
+    /// How often a stream that breaks off goes on with the next candidate.
+    pub continues: u32,
+    /// How many attempts a call makes at most, over all candidates.
+    pub max_attempts: Option<NonZeroU32>,
     /// In which order the candidates of one tier are asked.
     pub order: Ordering,
     /// What a call may cost at most, by an estimate: dearer candidates are passed over.
@@ -129,91 +133,4 @@ pub enum Target {
     Cached(Duration),
     /// This text, whatever was asked.
     Reply(String),
-}
-
-/// How a candidate is tried again.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Retry {
-    /// How often each candidate is tried in all.
-    pub attempts: NonZeroU32,
-    /// The first backoff, before jitter.
-    pub base: Duration,
-    /// The longest backoff.
-    pub cap: Duration,
-    /// The longest wait that a provider may ask for.
-    pub retry_after_cap: Duration,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self {
-            attempts: NonZeroU32::MIN.saturating_add(1),
-            base: Duration::from_millis(250),
-            cap: Duration::from_secs(8),
-            retry_after_cap: Duration::from_secs(10),
-        }
-    }
-}
-
-/// When a candidate is left alone, and for how long.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Breaker {
-    /// So many failures in a row open the circuit.
-    pub failures: NonZeroU32,
-    /// Such a part of the calls in the window having failed opens it.
-    pub rate: f64,
-    /// The rate counts from so many calls in the window on.
-    pub min_calls: NonZeroU32,
-    /// How far back the rate looks.
-    pub window: Duration,
-    /// How long the circuit stays open.
-    pub open_for: Duration,
-    /// How many calls then try whether the candidate has recovered.
-    pub probes: NonZeroU32,
-}
-
-impl Default for Breaker {
-    fn default() -> Self {
-        Self {
-            failures: NonZeroU32::MIN.saturating_add(4),
-            rate: 0.5,
-            min_calls: NonZeroU32::MIN.saturating_add(9),
-            window: Duration::from_secs(60),
-            open_for: Duration::from_secs(60),
-            probes: NonZeroU32::MIN,
-        }
-    }
-}
-
-/// How long a call may take.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Timeouts {
-    /// Until a connection to the provider stands.
-    pub connect: Duration,
-    /// Until the first content of one attempt.
-    pub first_token: Duration,
-    /// Until the whole of a plain answer, for one attempt: until then nothing is heard of it.
-    pub answer: Duration,
-    /// Between two pieces of a stream.
-    pub idle: Duration,
-    /// The whole call, all attempts, waits and the stream's end included.
-    pub total: Duration,
-}
-
-/// A whole answer may take so many times as long as the first token, unless that is set.
-pub(super) const ANSWER: u32 = 4;
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            first_token: Duration::from_secs(30),
-            answer: Duration::from_secs(30) * ANSWER,
-            idle: Duration::from_secs(30),
-            total: Duration::from_secs(600),
-        }
-    }
 }

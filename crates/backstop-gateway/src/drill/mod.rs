@@ -118,7 +118,7 @@ impl Drill {
         if !self.as_configured {
             shorten(&mut config, if self.chaos { SHORT_FOR_REAL } else { SHORT });
         }
-        let open_for = config.models[&model].breaker.open_for;
+        let open_cap = config.models[&model].breaker.open_cap;
         let (outage, chaos) = if self.chaos {
             Outage::real(failing)
         } else {
@@ -158,7 +158,7 @@ impl Drill {
         }
         outage.turn(None);
         let mended = Instant::now();
-        let patience = open_for.saturating_mul(2).saturating_add(RECOVERY);
+        let patience = open_cap.saturating_mul(2).saturating_add(RECOVERY);
         let recovered = load.until_served_by(&first.name, patience).await;
         report.recovery = recovered.map(|at| at.saturating_duration_since(mended));
         let phase = load.phase("recovered", self.phase).await;
@@ -178,5 +178,6 @@ fn shorten(config: &mut Config, limit: Duration) {
         timeout.answer = timeout.answer.min(limit);
         timeout.idle = timeout.idle.min(limit);
         model.breaker.open_for = model.breaker.open_for.min(SHORT);
+        model.breaker.open_cap = model.breaker.open_for;
     }
 }

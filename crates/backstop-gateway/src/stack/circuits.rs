@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use backstop_circuit_breaker::{
-    CircuitBreaker, InvalidPolicy, OpenWait, Policy, Rate, Snapshot, State, Window,
+    CircuitBreaker, InvalidPolicy, OpenWait, Policy, Rate, Snapshot, State,
 };
 use backstop_core::{Gate, Name};
 use backstop_fallback::order::Latency;
@@ -147,16 +147,34 @@ impl Circuit {
         history: &Arc<History>,
     ) -> Result<Self, InvalidPolicy> {
         let (rules, timeouts) = (&model.breaker, &model.timeout);
-        let policy = Policy::new()
-            .consecutive(rules.failures)
-            .failure_rate(Rate::new(rules.rate)?)
+        let mut policy = Policy::new()
+            .without_consecutive()
+            .without_failure_rate()
             .min_calls(rules.min_calls)
-            .window(Window::time(rules.window))
-            .open_for(OpenWait::fixed(rules.open_for))
+            .window(rules.window)
+            .open_for(OpenWait::growing(rules.open_for, rules.open_cap))
+            .retry_after_cap(rules.retry_after_cap)
+            .quota_wait(rules.quota_wait)
             .probes(rules.probes)
+            .probe_failures(rules.probe_failures)
             // A probe is an attempt, and takes no longer than one may.
             .probe_lease(timeouts.first_token.max(timeouts.answer))
+            .failures(rules.counts)
+            .at_once(rules.at_once)
+            .hold_off(rules.hold_off)
             .listener(history.clone());
+        if let Some(failures) = rules.failures {
+            policy = policy.consecutive(failures);
+        }
+        if let Some(rate) = rules.rate {
+            policy = policy.failure_rate(Rate::new(rate)?);
+        }
+        if let Some((after, rate)) = rules.slow {
+            policy = policy.slow_calls(after, Rate::new(rate)?);
+        }
+        if let Some(limit) = rules.half_open_for {
+            policy = policy.max_half_open(limit);
+        }
         Ok(Self {
             rules: rules.clone(),
             secret,

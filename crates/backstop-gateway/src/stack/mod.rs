@@ -16,7 +16,7 @@ mod reply;
 mod retries;
 mod selection;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 use backstop_core::{BoxError, FaultKind, FaultKinds, Name, UntilEnd};
 use backstop_fallback::{Chain, FAIL_OVER, Handle, InvalidChain, Same};
@@ -53,6 +53,7 @@ pub(crate) struct ModelStack {
     total: Total,
     continues: ContinueLayer,
     order: Ordered,
+    max_attempts: Option<NonZeroU32>,
     price_cap: Option<f64>,
     answers: Option<Answers>,
 }
@@ -105,8 +106,9 @@ impl ModelStack {
         let total: fn(&ChatRequest, Limits) -> Limits = limits::total;
         Ok(Self {
             name: name.into(),
-            chain: chain(entries.iter(), None, &order)?,
+            chain: chain(entries.iter(), None, &order, model.max_attempts)?,
             entries,
+            max_attempts: model.max_attempts,
             order,
             answers,
             price_cap: model.price_cap,
@@ -114,11 +116,7 @@ impl ModelStack {
                 .until_end()
                 .total(model.timeout.total)
                 .limits_for(total),
-            continues: if model.continues {
-                ContinueLayer::new()
-            } else {
-                ContinueLayer::new().times(0)
-            },
+            continues: ContinueLayer::new().times(model.continues),
         })
     }
 
@@ -141,7 +139,8 @@ impl ModelStack {
         if let Some(refusal) = selection.refusal(wishes) {
             return Err(refusal);
         }
-        let chain = chain(selection.asked.iter(), wishes.on, &selection.order)
+        let asked = selection.asked.iter();
+        let chain = chain(asked, wishes.on, &selection.order, self.max_attempts)
             .map_err(|error| Error::invalid(format!("these candidates can't be asked: {error}")))?;
         if let Some(retries) = wishes.retries {
             request.extensions_mut().insert(Retries(retries));
@@ -225,6 +224,7 @@ fn chain<'a>(
     entries: impl Iterator<Item = &'a Arc<Entry>>,
     on: Option<FaultKinds>,
     order: &Ordered,
+    max_attempts: Option<NonZeroU32>,
 ) -> Result<Candidates, InvalidChain> {
     let entries: Vec<_> = entries.collect();
     // Each candidate says after which failures it is asked. After any of these the last failure is
@@ -232,10 +232,14 @@ fn chain<'a>(
     let any = entries.iter().flat_map(|entry| entry.after.iter());
     let any = any.fold(FAIL_OVER.with(FaultKind::TooLarge), FaultKinds::with);
     let candidates = entries.iter().map(|entry| entry.candidate(on));
-    Ok(Chain::new(candidates)?
+    let chain = Chain::new(candidates)?
         .on(any)
         .classify(ChatClassifier::new())
-        .order(order.clone()))
+        .order(order.clone());
+    Ok(match max_attempts {
+        Some(attempts) => chain.max_attempts(attempts),
+        None => chain,
+    })
 }
 
 impl Asked for Arc<Entry> {

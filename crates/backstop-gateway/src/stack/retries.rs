@@ -27,7 +27,11 @@ pub(super) fn layer(
         // An overloaded provider is not waited for any longer than the config says.
         .throttled(backoff.clone())
         .backoff(backoff)
+        .jitter(retry.jitter)
         .retry_after_cap(retry.retry_after_cap)
+        .on(retry.on)
+        .on_hint(retry.on_hint)
+        .min_useful(retry.min_useful)
         .budget(budget.clone())
         .clone_request_fn(again as Again);
     Ok(layer)

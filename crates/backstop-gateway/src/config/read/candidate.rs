@@ -1,12 +1,13 @@
 //! One candidate of a model.
 
-use backstop_core::{FaultKind, FaultKinds, Name};
+use backstop_core::{FaultKinds, Name};
 use backstop_fallback::FAIL_OVER;
 use backstop_llm::Abilities;
 
 use super::{
     attempts,
     detail::{Standard, details},
+    kinds::kinds,
     models::Known,
     positive,
 };
@@ -91,25 +92,6 @@ pub(super) fn candidate(
             }
         },
     })
-}
-
-/// A list of kinds of failure: `["filtered", "too_large"]`.
-fn kinds(value: &Value<'_>) -> FaultKinds {
-    let read = |item: Value<'_>| {
-        let text = item.string()?;
-        let found = FaultKind::ALL.into_iter().find(|kind| kind.label() == text);
-        if found.is_none() {
-            let known = FaultKind::ALL.map(FaultKind::label);
-            let instead = match nearest(&text, &known) {
-                Some(meant) => format!("did you mean \"{meant}\"?"),
-                None => format!("known: {}", known.join(", ")),
-            };
-            item.problem(format_args!("is no kind of failure: \"{text}\""), instead);
-        }
-        found
-    };
-    let items = value.array().unwrap_or_default();
-    items.into_iter().filter_map(read).collect()
 }
 
 /// `provider:model`: a model's own name may hold colons, a provider's may not.

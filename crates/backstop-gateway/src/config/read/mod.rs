@@ -1,8 +1,10 @@
 //! The schema: which tables and keys there are, and what fits together.
 
+mod breaker;
 mod candidate;
 mod detail;
 mod keys;
+mod kinds;
 mod models;
 mod policies;
 mod providers;

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use backstop_core::{FaultKind, Name};
 
-use super::{candidate::candidate, detail::Standard, policies::Policies};
+use super::{
+    candidate::candidate,
+    count,
+    detail::Standard,
+    policies::{CONTINUATIONS, Policies},
+};
 use crate::config::{
     Candidate, Model, Ordering, Price, Provider, Target,
     reader::{Table, Value},
@@ -107,6 +112,7 @@ fn model(mut table: Table<'_>, known: &Known<'_>, defaults: &Policies) -> Option
     let price_cap = table
         .get("price_cap")
         .and_then(|value| value.number(0.0..=f64::INFINITY));
+    let max_attempts = table.get("max_attempts").and_then(|value| count(&value));
     let policies = Policies::read(&mut table, defaults);
     table.finish();
     Some(Model {
@@ -114,7 +120,8 @@ fn model(mut table: Table<'_>, known: &Known<'_>, defaults: &Policies) -> Option
         retry: policies.retry,
         breaker: policies.breaker,
         timeout: policies.timeout,
-        continues: policies.continues.unwrap_or(true),
+        continues: policies.continues.unwrap_or(CONTINUATIONS),
+        max_attempts,
         order: order.unwrap_or_default(),
         price_cap,
     })

@@ -1,10 +1,15 @@
 //! How candidates are tried, left alone and timed.
 
-use super::{attempts, count, positive, read};
+use backstop_retry::Jitter;
+
+use super::{attempts, breaker::breaker, kinds::kinds, positive, read};
 use crate::config::{
     ANSWER, Breaker, Retry, Timeouts,
     reader::{Table, Value},
 };
+
+/// How often a stream that breaks off is continued, unless a number is given.
+pub(super) const CONTINUATIONS: u32 = 2;
 
 /// What a model says of its candidates, and `[defaults]` of all models.
 #[derive(Clone, Default)]
@@ -12,13 +17,13 @@ pub(super) struct Policies {
     pub(super) retry: Retry,
     pub(super) breaker: Breaker,
     pub(super) timeout: Timeouts,
-    pub(super) continues: Option<bool>,
+    pub(super) continues: Option<u32>,
 }
 
 impl Policies {
     /// Reads what `table` says of them; `standard` is what it need not say.
     pub(super) fn read(table: &mut Table<'_>, standard: &Self) -> Self {
-        let continues = table.get("continue").and_then(|value| value.boolean());
+        let continues = table.get("continue").and_then(|value| continues(&value));
         Self {
             retry: match table.table("retry") {
                 Some(table) => retry(table, &standard.retry),
@@ -38,15 +43,21 @@ impl Policies {
 }
 
 fn retry(mut table: Table<'_>, standard: &Retry) -> Retry {
+    let set = |value: &Value<'_>| Some(kinds(value));
+    let cap = Value::duration;
     let retry = Retry {
         attempts: read(&mut table, "attempts", attempts, standard.attempts),
         base: read(&mut table, "base", positive, standard.base),
         cap: read(&mut table, "cap", positive, standard.cap),
-        retry_after_cap: read(
+        jitter: read(&mut table, "jitter", jitter, standard.jitter),
+        retry_after_cap: read(&mut table, "retry_after_cap", cap, standard.retry_after_cap),
+        on: read(&mut table, "on", set, standard.on),
+        on_hint: read(&mut table, "on_hint", set, standard.on_hint),
+        min_useful: read(
             &mut table,
-            "retry_after_cap",
+            "min_useful",
             Value::duration,
-            standard.retry_after_cap,
+            standard.min_useful,
         ),
     };
     if retry.base > retry.cap {
@@ -59,22 +70,29 @@ fn retry(mut table: Table<'_>, standard: &Retry) -> Retry {
     retry
 }
 
-fn breaker(mut table: Table<'_>, standard: &Breaker) -> Breaker {
-    let breaker = Breaker {
-        failures: read(&mut table, "failures", count, standard.failures),
-        rate: read(
-            &mut table,
-            "rate",
-            |it| it.number(0.01..=1.0),
-            standard.rate,
-        ),
-        min_calls: read(&mut table, "min_calls", count, standard.min_calls),
-        window: read(&mut table, "window", positive, standard.window),
-        open_for: read(&mut table, "open_for", positive, standard.open_for),
-        probes: read(&mut table, "probes", count, standard.probes),
-    };
-    table.finish();
-    breaker
+fn jitter(value: &Value<'_>) -> Option<Jitter> {
+    match value.string()?.as_str() {
+        "full" => Some(Jitter::Full),
+        "equal" => Some(Jitter::Equal),
+        "none" => Some(Jitter::None),
+        _ => {
+            value.problem(
+                "is no known jitter",
+                "write \"full\", \"equal\" or \"none\"",
+            );
+            None
+        }
+    }
+}
+
+/// `true`, `false`, or how often.
+fn continues(value: &Value<'_>) -> Option<u32> {
+    if value.is_boolean() {
+        return value
+            .boolean()
+            .map(|yes| if yes { CONTINUATIONS } else { 0 });
+    }
+    u32::try_from(value.integer(0..=10)?).ok()
 }
 
 fn timeouts(mut table: Table<'_>, standard: &Timeouts) -> Timeouts {
