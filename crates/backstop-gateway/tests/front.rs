@@ -2,7 +2,7 @@
 
 mod common;
 
-use backstop_gateway::server::Stopped;
+use backstop_gateway::{config::Config, server::Stopped};
 use backstop_simulator::{Fault, Pace};
 use common::{Answer, BACKUP, PRIMARY, Setup, hello};
 use serde_json::{Value, json};
@@ -195,4 +195,23 @@ async fn speaks_tls_where_there_is_a_certificate() {
     assert_eq!(answer.version(), reqwest::Version::HTTP_2);
     let plain = setup.gateway.get("/healthz").send().await;
     assert!(plain.is_err(), "nothing is said in the clear");
+
+    // A certificate that was renewed is shown from the next connection on.
+    let new = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("is made");
+    std::fs::write(path("cert.pem"), new.cert.pem()).expect("can be written");
+    let toml = common::toml(&setup.primary, &setup.backup, "", &tls);
+    let config = || Config::parse("test.toml", &toml, &|_| Some("sk-secret-key".to_owned()));
+    let half = setup.gateway.gateway.reload(config());
+    assert!(half.is_err(), "the key is still the old one's");
+    std::fs::write(path("key.pem"), new.signing_key.serialize_pem()).expect("can be written");
+    setup.gateway.gateway.reload(config()).expect("they fit");
+    let root = reqwest::Certificate::from_pem(new.cert.pem().as_bytes()).expect("is one");
+    let client = reqwest::Client::builder()
+        .tls_certs_only([root])
+        .resolve("localhost", setup.gateway.address)
+        .build()
+        .expect("can be made");
+    let url = format!("https://localhost:{}/healthz", setup.gateway.address.port());
+    let answer = client.get(url).send().await.expect("an answer comes");
+    assert_eq!(answer.status(), 200);
 }

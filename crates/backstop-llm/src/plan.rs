@@ -176,7 +176,15 @@ fn lose(chat: &mut Chat, lost: Needs) {
             Need::Choices => sampling.n = None,
             Need::Documents => parts(chat, |part| !matches!(part, Part::Document(_))),
             // Each dialect writes its own unknown fields and parts only, so these fall away.
-            Need::Fields | Need::Native => {}
+            Need::Fields => {}
+            Need::Native => {
+                let answers = chat.messages.iter_mut();
+                for message in answers.filter(|message| message.role == Role::Assistant) {
+                    message
+                        .content
+                        .retain(|part| !matches!(part, Part::Image(_)));
+                }
+            }
             Need::ForcedTools => chat.tool_choice = None,
             Need::Images => parts(chat, |part| !matches!(part, Part::Image(_))),
             Need::JsonMode | Need::JsonSchema => chat.format = ResponseFormat::Text,

@@ -21,6 +21,10 @@ pub fn needs(chat: &Chat, target: Dialect) -> Needs {
         );
         for part in &message.content {
             part_needs(part, target, &mut need);
+            // Of a model's own pictures only Google's dialect tells, and whoever made them.
+            let made = message.role == Role::Assistant && matches!(part, Part::Image(_));
+            let known = target == Dialect::Gemini || chat.extra_dialect == Some(target);
+            need(made && !known, Need::Native);
         }
     }
     need(is_prefilled(chat, target), Need::Prefill);

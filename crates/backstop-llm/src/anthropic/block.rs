@@ -64,7 +64,7 @@ pub(super) struct WireSource {
 
 impl WireSource {
     /// The source; none where only the dialect knows its kind, as a stored file's.
-    fn read(self) -> Option<Source> {
+    pub(super) fn read(self) -> Option<Source> {
         match (&*self.kind, self.media_type, self.data, self.url) {
             ("base64", Some(media_type), Some(data), _) => {
                 Some(Source::Base64 { media_type, data })

@@ -4,12 +4,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    block::citation,
+    block::{WireSource, citation},
     error,
     response::{WireUsage, read_stop},
 };
 use crate::{
-    Dialect, Error, Event, Json, Signature, dialect::Decoder, sse::SseEvent, wire_text::Text,
+    Dialect, Error, Event, Image, Json, Part, Signature, dialect::Decoder, sse::SseEvent,
+    wire_text::Text,
 };
 
 #[derive(Deserialize)]
@@ -54,6 +55,8 @@ struct WireBlock<'a> {
     name: Option<Text<'a>>,
     #[serde(borrow, default)]
     input: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    source: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -160,6 +163,17 @@ impl Reader {
                 choice: 0,
                 data: Signature::from_wire(Dialect::Anthropic, &owned(block.data)),
             }),
+            "image" => {
+                let source = block.source.map(RawValue::get).unwrap_or_default();
+                let source = serde_json::from_str(source).ok().and_then(WireSource::read);
+                out.extend(source.map(|source| Event::Part {
+                    choice: 0,
+                    part: Box::new(Part::Image(Image {
+                        source,
+                        detail: None,
+                    })),
+                }));
+            }
             "tool_use" => {
                 let index = u32::try_from(self.calls.len()).unwrap_or(u32::MAX);
                 // Some servers give the whole input at once.

@@ -4,7 +4,7 @@ use backstop_core::ServedBy;
 use serde_json::json;
 
 use super::{
-    block::native_citation,
+    block::{To, native_citation, write_block},
     error,
     response::{OutUsage, write_stop},
 };
@@ -21,6 +21,8 @@ enum Open {
     Text,
     Thinking,
     Tool(u32),
+    /// One that comes as a whole.
+    Whole,
 }
 
 /// Writes one stream.
@@ -201,6 +203,16 @@ impl Writer {
                 self.flush(out);
                 self.close(out);
                 self.finish = Some((reason.clone(), stop_sequence.clone()));
+            }
+            Event::Part { part, .. } => {
+                if let Some(block) = write_block(part, To::Caller) {
+                    self.flush(out);
+                    self.open(Open::Whole, out, |out| {
+                        let fields = block.get().as_bytes();
+                        out.extend_from_slice(&fields[1..fields.len() - 1]);
+                    });
+                    self.close(out);
+                }
             }
             Event::Ping => event(out, "ping", |_| {}),
             Event::End => self.end(out),

@@ -26,7 +26,7 @@ pub(super) struct WirePart {
     #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none")]
     function_response: Option<WireResult>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    inline_data: Option<Blob>,
+    pub(super) inline_data: Option<Blob>,
     #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none")]
     file_data: Option<File>,
 }
@@ -52,7 +52,7 @@ struct WireResult {
 
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Blob {
+pub(super) struct Blob {
     mime_type: String,
     data: String,
 }
@@ -66,6 +66,22 @@ struct File {
 }
 
 // ===== from the wire =====
+
+impl Blob {
+    /// The picture that it is; none where it is a sound or something else.
+    pub(super) fn picture(self) -> Option<Part> {
+        if !self.mime_type.starts_with("image/") {
+            return None;
+        }
+        Some(Part::Image(Image {
+            source: Source::Base64 {
+                media_type: self.mime_type,
+                data: self.data,
+            },
+            detail: None,
+        }))
+    }
+}
 
 impl WireCall {
     /// The call's id. Older models give none and pair results with calls by their order; a caller
@@ -145,18 +161,27 @@ pub(super) fn read_part(json: &Json, response: &str, parts: &mut Vec<Part>) {
                 _ => parts.push(Part::text(text)),
             }
         }
-        (None, None, Some(blob)) => parts.push(Part::Image(Image {
-            source: Source::Base64 {
-                media_type: blob.mime_type,
-                data: blob.data,
-            },
-            detail: None,
-        })),
-        (None, None, None) => parts.push(Part::Native {
+        (None, None, blob) => {
+            // A picture too may bring the proof of the thoughts before it.
+            let proves = signature.is_some();
+            if let Some(signature) = signature {
+                sign(parts, signature);
+            }
+            parts.extend(other(blob, proves, json));
+        }
+    }
+}
+
+/// A part that is neither text nor a call: a picture, or what only the dialect knows, unless all
+/// that there is to it is that it proves a thought.
+pub(super) fn other(blob: Option<Blob>, proves: bool, json: &Json) -> Option<Part> {
+    blob.and_then(Blob::picture).or_else(|| {
+        let native = Part::Native {
             dialect: Dialect::Gemini,
             json: json.clone(),
-        }),
-    }
+        };
+        (!proves).then_some(native)
+    })
 }
 
 /// What proves the thoughts may come with the text after them.

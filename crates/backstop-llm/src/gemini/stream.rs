@@ -1,7 +1,7 @@
 //! Streams, read from a provider.
 
 use super::{
-    part::WirePart,
+    part::{WirePart, other},
     response::{WireAnswer, WireCandidate, read_finish},
 };
 use crate::{Dialect, Error, Event, Json, Signature, Usage, dialect::Decoder, sse::SseEvent};
@@ -115,6 +115,11 @@ impl Reader {
                 delta: call.arguments(),
             });
         }
+        let other = match (&wire.text, tool) {
+            (None, None) => other(wire.inline_data, wire.thought_signature.is_some(), json),
+            _ => None,
+        };
+        out.extend(other.map(Box::new).map(|part| Event::Part { choice, part }));
         let delta = wire.text.unwrap_or_default();
         if !delta.is_empty() {
             out.push(if wire.thought {

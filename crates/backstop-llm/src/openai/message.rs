@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    part::{read_part, write_content},
+    part::{read_part, write_content, write_part},
     thought::{WireExtra, WireReasoning, thoughts},
 };
 use crate::{
@@ -57,6 +57,13 @@ pub(super) struct WireMessage {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub(super) annotations: Vec<Json>,
+    /// The pictures that a model made, as OpenRouter has them.
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub(super) images: Vec<Json>,
 }
 
 /// A tool call on the wire.
@@ -137,6 +144,9 @@ impl WireMessage {
         {
             citations.extend(self.annotations.iter().map(citation));
         }
+        for json in self.images {
+            parts.push(read_part(json)?);
+        }
         for call in self.tool_calls.unwrap_or_default() {
             let function = call.function.unwrap_or_default();
             let mut read = function.into_call(call.id);
@@ -201,7 +211,7 @@ pub(super) fn citation(json: &Json) -> Citation {
 // ===== to the wire =====
 
 /// Writes a citation as an annotation.
-fn annotation(citation: &Citation) -> Option<Json> {
+pub(super) fn annotation(citation: &Citation) -> Option<Json> {
     match &citation.native {
         Some((Dialect::OpenAi, json)) => Some(json.clone()),
         _ => citation.url.as_ref().map(|url| {
@@ -255,6 +265,7 @@ pub(super) fn write_assistant(parts: &[Part]) -> WireMessage {
                     .extend(citations.iter().filter_map(annotation));
                 said.push(part.clone());
             }
+            Part::Image(_) => message.images.extend(write_part(part)),
             _ => said.push(part.clone()),
         }
     }

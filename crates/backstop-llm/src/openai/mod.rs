@@ -15,6 +15,7 @@ mod tool_id;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
 
+pub(crate) use self::thought::WireExtra;
 use crate::{
     ChatRequest, Completion, Dialect, Error, Secret,
     dialect::{Decoder, Encoded, Encoder, Front, Wire},

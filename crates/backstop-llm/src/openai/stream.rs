@@ -11,7 +11,7 @@ use super::{
     thought::{WireExtra, WireReasoning},
 };
 use crate::{
-    Error, Event, FinishReason, Json,
+    Error, Event, FinishReason, Json, Part,
     dialect::Decoder,
     sse::SseEvent,
     wire_text::{Text, TextOr, lenient},
@@ -72,6 +72,9 @@ struct WireDelta<'a> {
     function_call: Option<WireFunction<'a>>,
     #[serde(default, deserialize_with = "lenient")]
     annotations: Vec<Json>,
+    /// The pictures that a model made, as OpenRouter has them.
+    #[serde(default, deserialize_with = "lenient")]
+    images: Vec<Json>,
 }
 
 #[derive(Deserialize)]
@@ -231,6 +234,9 @@ impl Reader {
             let citation = citation(json);
             out.push(Event::Citation { choice, citation });
         }
+        for json in delta.images {
+            push_picture(choice, read_part(json), out);
+        }
         for call in delta.tool_calls.unwrap_or_default() {
             let id = call.id.map(|Text(id)| id.into_owned());
             if let Some(function) = call.function {
@@ -311,6 +317,12 @@ fn push_thought(choice: u32, delta: String, out: &mut Vec<Event>) {
     }
 }
 
+fn push_picture(choice: u32, part: Result<Part, Error>, out: &mut Vec<Event>) {
+    let picture = part.ok().filter(|part| matches!(part, Part::Image(_)));
+    let part = picture.map(Box::new);
+    out.extend(part.map(|part| Event::Part { choice, part }));
+}
+
 /// A string, or with Mistral a list of parts.
 fn push_content(choice: u32, raw: &RawValue, out: &mut Vec<Event>) -> Result<(), Error> {
     if let Ok(Text(text)) = serde_json::from_str(raw.get()) {
@@ -324,7 +336,8 @@ fn push_content(choice: u32, raw: &RawValue, out: &mut Vec<Event>) -> Result<(),
     };
     for part in parts {
         match read_part(part) {
-            Ok(crate::Part::Thinking(thinking)) => push_thought(choice, thinking.text, out),
+            Ok(Part::Thinking(thinking)) => push_thought(choice, thinking.text, out),
+            Ok(part @ Part::Image(_)) => push_picture(choice, Ok(part), out),
             Ok(part) => push_text(choice, part.as_text().unwrap_or_default(), out),
             Err(error) => {
                 return Err(Error::malformed("a delta can't be read").with_source(error));

@@ -4,11 +4,13 @@ use backstop_core::ServedBy;
 
 use super::{
     error,
+    message::annotation,
+    part::write_part,
     response::{OutUsage, write_finish},
     thought::{WireExtra, WireReasoning},
 };
 use crate::{
-    Chunk, Dialect, Error, Event, Json, Thinking, Usage,
+    Chunk, Dialect, Error, Event, Json, Part, Thinking, Usage,
     dialect::Encoder,
     error::view::attempts,
     json_write::{number, string},
@@ -163,9 +165,28 @@ impl Writer {
                     out.extend_from_slice(b"}]");
                 });
             }
-            // The usage is told at the end; the rest has no words in this dialect.
-            _ => {}
+            Event::Citation { choice, citation } => {
+                self.list(*choice, "annotations", annotation(citation), out);
+            }
+            Event::Part { choice, part } => {
+                let picture = Some(part).filter(|part| matches!(&***part, Part::Image(_)));
+                let picture = picture.and_then(|part| write_part(part));
+                self.list(*choice, "images", picture, out);
+            }
+            // It is told at the end.
+            Event::Usage(_) => {}
         }
+    }
+
+    /// Something that a list of the message gets one more of.
+    fn list(&mut self, choice: u32, field: &str, json: Option<Json>, out: &mut Vec<u8>) {
+        let Some(json) = json else { return };
+        self.delta(choice, out, |out| {
+            string(out, field);
+            out.extend_from_slice(b":[");
+            out.extend_from_slice(json.get().as_bytes());
+            out.push(b']');
+        });
     }
 
     /// What proves a thought, or the thought encrypted.

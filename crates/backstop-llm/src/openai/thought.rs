@@ -116,7 +116,7 @@ pub(super) fn thoughts(text: Option<String>, details: Vec<WireReasoning>) -> Vec
 
 /// What proves a tool call to its provider, as Google has it in this dialect.
 #[derive(Default, Deserialize, Serialize)]
-pub(super) struct WireExtra {
+pub(crate) struct WireExtra {
     google: WireGoogle,
 }
 
@@ -126,7 +126,7 @@ struct WireGoogle {
 }
 
 impl WireExtra {
-    pub(super) fn write(signature: &Signature) -> Self {
+    pub(crate) fn write(signature: &Signature) -> Self {
         let thought_signature = match signature.for_dialect(Dialect::Gemini) {
             Some(own) => own.to_owned(),
             None => signature.to_wire(Dialect::OpenAi),
@@ -136,7 +136,7 @@ impl WireExtra {
         }
     }
 
-    pub(super) fn read(&self) -> Signature {
+    pub(crate) fn read(&self) -> Signature {
         Signature::from_wire(Dialect::Gemini, &self.google.thought_signature)
     }
 }

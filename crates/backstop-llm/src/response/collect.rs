@@ -102,6 +102,7 @@ impl Collector {
                 choice.stop_sequence = stop_sequence;
                 self.finished = true;
             }
+            Event::Part { choice, part } => self.add(choice, *part),
             Event::Usage(usage) => self.completion.usage = Some(usage),
             Event::Ping | Event::End => {}
         }
@@ -117,12 +118,6 @@ impl Collector {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.completion.id
-    }
-
-    /// The id and the name of a tool call.
-    pub(crate) fn call_of(&mut self, choice: u32, index: u32) -> Option<(String, String)> {
-        let call = self.call(choice, index)?;
-        Some((call.id.clone(), call.name.clone()))
     }
 
     /// What it has cost up to now, where the provider said so.

@@ -4,7 +4,7 @@ use backstop_core::ServedBy;
 use bytes::Bytes;
 
 use super::{FinishReason, Usage};
-use crate::{Citation, Dialect, Signature};
+use crate::{Citation, Dialect, Part, Signature};
 
 /// What one piece of a streamed answer means, in words that all dialects share.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,13 @@ pub enum Event {
         reason: FinishReason,
         /// The stop text that it came to.
         stop_sequence: Option<String>,
+    },
+    /// A part that comes as a whole: a picture, or what only one dialect knows.
+    Part {
+        /// Of which answer.
+        choice: u32,
+        /// The part.
+        part: Box<Part>,
     },
     /// A sign of life, which is no content.
     Ping,
@@ -107,6 +114,7 @@ impl Event {
         match self {
             Self::Citation { choice, .. }
             | Self::Finish { choice, .. }
+            | Self::Part { choice, .. }
             | Self::RedactedThinking { choice, .. }
             | Self::Refusal { choice, .. }
             | Self::Signature { choice, .. }
@@ -128,6 +136,7 @@ impl Event {
             Self::ToolCall { .. }
             | Self::ToolArguments { .. }
             | Self::RedactedThinking { .. }
+            | Self::Part { .. }
             | Self::Citation { .. } => true,
             _ => false,
         }

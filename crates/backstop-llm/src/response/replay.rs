@@ -91,8 +91,10 @@ fn part_events(choice: u32, part: Part, calls: &mut u32, events: &mut Vec<Event>
                 signature,
             }));
         }
-        // An answer holds no pictures, sounds or tool results in this vocabulary.
-        _ => {}
+        part => {
+            let part = Box::new(part);
+            events.push(Event::Part { choice, part });
+        }
     }
 }
 

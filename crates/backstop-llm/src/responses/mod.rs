@@ -4,6 +4,7 @@ mod item;
 mod request;
 mod response;
 mod stream;
+mod stream_items;
 mod stream_out;
 
 use bytes::Bytes;

@@ -4,9 +4,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::item::{WireItem, annotation, summary};
+use super::item::{WireItem, annotation, picture, redacted, summary, whole_item};
 use crate::{
-    Choice, Completion, Dialect, Error, FinishReason, Json, Part, Usage, openai::error,
+    Choice, Completion, Dialect, Error, FinishReason, Json, Part, Usage,
+    openai::{WireExtra, error},
     wire_text::lenient,
 };
 
@@ -134,6 +135,10 @@ pub(super) fn decode(body: &[u8]) -> Result<Completion, Error> {
     let mut content = Vec::new();
     for json in &output {
         let malformed = |e| Error::malformed("an item of the answer can't be read").with_source(e);
+        if let Some(picture) = picture(json) {
+            content.push(picture);
+            continue;
+        }
         let item: WireItem = json.read().map_err(malformed)?;
         content.extend(item.into_parts(json)?);
     }
@@ -233,6 +238,12 @@ impl<'a> OutResponse<'a> {
         }
     }
 
+    /// The same with these items, as a stream brought them.
+    pub(super) fn with_output(mut self, items: Vec<Json>) -> Self {
+        self.output = items;
+        self
+    }
+
     pub(super) fn failed(mut self, error: Json) -> Self {
         self.error = Some(error);
         self
@@ -276,11 +287,10 @@ pub(super) fn write_output(parts: &[Part], response: &str) -> Vec<Json> {
             Part::Thinking(thinking) => Item::Reasoning {
                 id: id("rs", n),
                 summary: summary(&thinking.text),
-                encrypted_content: thinking
-                    .signature
-                    .as_ref()
-                    .or(thinking.redacted.as_ref())
-                    .map(|signature| signature.to_wire(Dialect::Responses)),
+                encrypted_content: match (&thinking.redacted, &thinking.signature) {
+                    (Some(data), _) => Some(redacted(data)),
+                    (None, signature) => signature.as_ref().map(|s| s.to_wire(Dialect::Responses)),
+                },
             },
             Part::ToolCall(call) => Item::FunctionCall {
                 id: id("fc", n),
@@ -288,12 +298,17 @@ pub(super) fn write_output(parts: &[Part], response: &str) -> Vec<Json> {
                 call_id: call.id.clone(),
                 name: call.name.clone(),
                 arguments: call.arguments.clone(),
+                extra_content: call.signature.as_ref().map(WireExtra::write),
             },
-            Part::Native {
-                dialect: Dialect::Responses,
-                json,
-            } => Item::Native(json.clone()),
-            _ => continue,
+            part => {
+                let Some((start, mut item)) = whole_item(part) else {
+                    continue;
+                };
+                if !item["id"].is_string() {
+                    item["id"] = id(start, n).into();
+                }
+                Item::Whole(Json::of(&item))
+            }
         };
         items.push(item);
     }
@@ -309,6 +324,8 @@ enum Item {
         call_id: String,
         name: String,
         arguments: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        extra_content: Option<WireExtra>,
     },
     Message {
         id: String,
@@ -323,7 +340,7 @@ enum Item {
         encrypted_content: Option<String>,
     },
     #[serde(untagged)]
-    Native(Json),
+    Whole(Json),
 }
 
 impl Item {

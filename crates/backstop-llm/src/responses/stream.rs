@@ -4,11 +4,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    item::{Kind, WireItem, citation},
+    item::{Kind, WireItem, citation, picture},
     response::WireResponse,
 };
 use crate::{
-    Error, Event, Json, Usage,
+    Error, Event, Json, Part, Usage,
     dialect::Decoder,
     openai::error,
     sse::SseEvent,
@@ -211,6 +211,14 @@ impl Reader {
                         name,
                     });
                 }
+                if let Some(signature) = item.proof().filter(|_| done) {
+                    let tool = Some(self.call(place));
+                    out.push(Event::Signature {
+                        choice: 0,
+                        tool,
+                        signature,
+                    });
+                }
                 if done && !told && !item.arguments().is_empty() {
                     let index = self.call(place);
                     let delta = item.arguments().to_owned();
@@ -226,23 +234,29 @@ impl Reader {
                 if !told && !delta.is_empty() {
                     out.push(Event::Thinking { choice: 0, delta });
                 }
-                if let Some(signature) = item.signature() {
-                    out.push(Event::Signature {
-                        choice: 0,
-                        tool: None,
-                        signature,
-                    });
-                }
+                let (signature, redacted) = item.sealed();
+                out.extend(signature.map(|signature| Event::Signature {
+                    choice: 0,
+                    tool: None,
+                    signature,
+                }));
+                out.extend(redacted.map(|data| Event::RedactedThinking { choice: 0, data }));
             }
             Kind::Message if done && !told => {
                 for part in item.into_parts(&json)? {
-                    if let Some(text) = part.as_text().filter(|text| !text.is_empty()) {
-                        out.push(Event::Text {
-                            choice: 0,
-                            delta: text.to_owned(),
-                        });
+                    let choice = 0;
+                    match part {
+                        Part::Text { text: delta, .. } if !delta.is_empty() => {
+                            out.push(Event::Text { choice, delta });
+                        }
+                        Part::Refusal(delta) => out.push(Event::Refusal { choice, delta }),
+                        _ => {}
                     }
                 }
+            }
+            Kind::Native if done => {
+                let part = picture(&json).map(Box::new);
+                out.extend(part.map(|part| Event::Part { choice: 0, part }));
             }
             _ => {}
         }

@@ -4,20 +4,18 @@ use backstop_core::ServedBy;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::response::{OutResponse, Stage, own_id};
-use crate::{
-    Chunk, Collector, Completion, Dialect, Error, Event, Json, dialect::Encoder,
-    error::view::attempts, json_write::string, openai::error,
+use super::{
+    item::{annotation, redacted, whole_item},
+    response::{OutResponse, Stage, own_id},
+    stream_items::{Item, Items, Kind},
 };
-
-/// The item that is being written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Open {
-    Message,
-    Reasoning,
-    /// This one of the answer's tool calls.
-    Tool(u32),
-}
+use crate::{
+    Chunk, Collector, Completion, Dialect, Error, Event, Raw,
+    dialect::Encoder,
+    error::view::attempts,
+    json_write::{number, string},
+    openai::{WireExtra, error},
+};
 
 /// Writes one stream.
 ///
@@ -29,26 +27,28 @@ pub(super) struct Writer {
     sequence: u64,
     started: bool,
     collected: Collector,
-    /// The items begun: what they are, and what their pieces said.
-    items: Vec<(Open, String)>,
-    /// The items that are not closed yet.
-    open: Vec<usize>,
-    /// The token of the thought that is being written.
-    signature: Option<String>,
+    items: Items,
+    /// Thoughts without words that came while something else was being said.
+    waiting: Vec<String>,
     /// What is to be told of who served, right before the end.
     served: Option<Value>,
 }
 
 impl Writer {
-    /// Writes one event; `body` is an object whose fields follow the type.
-    fn event(&mut self, out: &mut Vec<u8>, kind: &str, body: &(impl Serialize + ?Sized)) {
+    /// Writes the beginning of an event: its type and number. Its fields and a brace follow.
+    fn head(&mut self, out: &mut Vec<u8>, kind: &str) {
         out.extend_from_slice(b"event: ");
         out.extend_from_slice(kind.as_bytes());
         out.extend_from_slice(b"\ndata: {\"type\":");
         string(out, kind);
         out.extend_from_slice(b",\"sequence_number\":");
-        out.extend_from_slice(self.sequence.to_string().as_bytes());
+        number(out, self.sequence);
         self.sequence += 1;
+    }
+
+    /// Writes one event; `body` is an object whose fields follow the type.
+    fn event(&mut self, out: &mut Vec<u8>, kind: &str, body: &(impl Serialize + ?Sized)) {
+        self.head(out, kind);
         let body = serde_json::to_vec(body).unwrap_or_default();
         if let Some(fields) = body.strip_prefix(b"{").filter(|rest| rest.len() > 1) {
             out.push(b',');
@@ -57,6 +57,27 @@ impl Writer {
             out.push(b'}');
         }
         out.extend_from_slice(b"\n\n");
+    }
+
+    /// Writes a piece of an item.
+    fn delta(&mut self, out: &mut Vec<u8>, kind: &str, index: &str, place: usize, delta: &str) {
+        self.items.get_mut(place).text.push_str(delta);
+        self.head(out, kind);
+        out.extend_from_slice(b",\"item_id\":");
+        string(out, &self.items.get(place).id);
+        out.extend_from_slice(b",\"output_index\":");
+        number(out, place);
+        out.extend_from_slice(index.as_bytes());
+        out.extend_from_slice(b",\"delta\":");
+        string(out, delta);
+        out.extend_from_slice(b"}\n\n");
+    }
+
+    /// Writes an event about an item.
+    fn about(&mut self, out: &mut Vec<u8>, kind: &str, place: usize, mut body: Value) {
+        body["item_id"] = self.items.get(place).id.as_str().into();
+        body["output_index"] = place.into();
+        self.event(out, kind, &body);
     }
 
     /// Writes an event that brings the response as it stands.
@@ -82,191 +103,176 @@ impl Writer {
         self.response(out, "response.in_progress", &response);
     }
 
-    fn item_id(&self, place: usize) -> String {
-        let response = own_id("resp", &self.so_far_id());
-        let start = match self.items.get(place) {
-            Some((Open::Message, _)) | None => "msg",
-            Some((Open::Reasoning, _)) => "rs",
-            Some((Open::Tool(_), _)) => "fc",
-        };
-        format!("{start}_{response}_{place}")
+    /// The id of the next item.
+    fn next_id(&self, start: &str) -> String {
+        let response = own_id("resp", self.collected.id());
+        format!("{start}_{response}_{}", self.items.len())
     }
 
-    fn so_far_id(&self) -> String {
-        self.collected.id().to_owned()
+    fn added(&mut self, place: usize, item: &Value, out: &mut Vec<u8>) {
+        let body = json!({ "output_index": place, "item": item });
+        self.event(out, "response.output_item.added", &body);
     }
 
-    /// The place of an item that is open, if there is one of this kind.
-    fn find(&self, open: Open) -> Option<usize> {
-        self.open
-            .iter()
-            .copied()
-            .find(|place| self.items[*place].0 == open)
+    fn done(&mut self, place: usize, item: &Value, out: &mut Vec<u8>) {
+        let body = json!({ "output_index": place, "item": item });
+        self.event(out, "response.output_item.done", &body);
     }
 
     /// Opens an item. Whatever else is open is closed first, but for tool calls beside another.
-    fn begin(&mut self, open: Open, item: Value, out: &mut Vec<u8>) -> usize {
-        let beside = matches!(open, Open::Tool(_))
-            && self
-                .open
-                .iter()
-                .all(|place| matches!(self.items[*place].0, Open::Tool(_)));
-        if !beside {
+    fn begin(&mut self, kind: Kind, start: &str, mut item: Value, out: &mut Vec<u8>) -> usize {
+        if !matches!(kind, Kind::Tool(_)) || !self.items.only_tools_are_open() {
             self.close(out);
         }
-        let place = self.items.len();
-        self.items.push((open, String::new()));
-        self.open.push(place);
-        let mut item = item;
-        item["id"] = self.item_id(place).into();
-        self.event(
-            out,
-            "response.output_item.added",
-            &json!({
-                "output_index": place, "item": item,
-            }),
-        );
+        let id = self.next_id(start);
+        item["id"] = id.as_str().into();
+        let place = self.items.open(Item::new(kind, id));
+        self.added(place, &item, out);
         place
     }
 
-    /// Closes all items that are open.
+    /// Writes an item that came as a whole.
+    fn whole(&mut self, start: &str, mut item: Value, out: &mut Vec<u8>) {
+        self.close(out);
+        if !item["id"].is_string() {
+            item["id"] = self.next_id(start).into();
+        }
+        let id = item["id"].as_str().unwrap_or_default().to_owned();
+        let place = self.items.add(id, item.clone());
+        self.added(place, &item, out);
+        self.done(place, &item, out);
+    }
+
+    /// Closes all items that are open, and writes those that waited for that.
     fn close(&mut self, out: &mut Vec<u8>) {
-        for place in std::mem::take(&mut self.open) {
+        for place in self.items.close() {
             self.close_item(place, out);
+        }
+        for sealed in std::mem::take(&mut self.waiting) {
+            self.thought(sealed, out);
         }
     }
 
     fn close_item(&mut self, place: usize, out: &mut Vec<u8>) {
-        let id = self.item_id(place);
-        let (open, text) = self.items[place].clone();
-        let done = match open {
-            Open::Message => {
-                let part = json!({
-                    "type": "output_text", "text": text, "annotations": [], "logprobs": [],
-                });
-                self.event(
-                    out,
-                    "response.output_text.done",
-                    &json!({
-                        "item_id": id, "output_index": place, "content_index": 0, "text": text,
-                        "logprobs": [],
-                    }),
-                );
-                self.event(
-                    out,
-                    "response.content_part.done",
-                    &json!({
-                        "item_id": id, "output_index": place, "content_index": 0, "part": part,
-                    }),
-                );
-                json!({
-                    "id": id, "type": "message", "status": "completed", "role": "assistant",
-                    "content": [part],
-                })
+        let item = self.items.get(place);
+        let (part, text) = (item.part(), item.text.clone());
+        match item.kind {
+            Kind::Message => {
+                let said = json!({ "content_index": 0, "text": text, "logprobs": [] });
+                self.about(out, "response.output_text.done", place, said);
+                let said = json!({ "content_index": 0, "part": part });
+                self.about(out, "response.content_part.done", place, said);
             }
-            Open::Reasoning => {
-                let part = json!({ "type": "summary_text", "text": text });
-                self.event(
-                    out,
-                    "response.reasoning_summary_text.done",
-                    &json!({
-                        "item_id": id, "output_index": place, "summary_index": 0, "text": text,
-                    }),
-                );
-                self.event(
-                    out,
-                    "response.reasoning_summary_part.done",
-                    &json!({
-                        "item_id": id, "output_index": place, "summary_index": 0, "part": part,
-                    }),
-                );
-                let mut item = json!({ "id": id, "type": "reasoning", "summary": [part] });
-                if let Some(signature) = self.signature.take() {
-                    item["encrypted_content"] = signature.into();
-                }
-                item
+            Kind::Refusal => {
+                let said = json!({ "content_index": 0, "refusal": text });
+                self.about(out, "response.refusal.done", place, said);
+                let said = json!({ "content_index": 0, "part": part });
+                self.about(out, "response.content_part.done", place, said);
             }
-            Open::Tool(index) => {
-                self.event(
-                    out,
-                    "response.function_call_arguments.done",
-                    &json!({
-                        "item_id": id, "output_index": place, "arguments": text,
-                    }),
-                );
-                let (call_id, name) = self.collected.call_of(0, index).unwrap_or_default();
-                json!({
-                    "id": id, "type": "function_call", "status": "completed",
-                    "call_id": call_id, "name": name, "arguments": text,
-                })
+            Kind::Reasoning => {
+                let said = json!({ "summary_index": 0, "text": text });
+                self.about(out, "response.reasoning_summary_text.done", place, said);
+                let said = json!({ "summary_index": 0, "part": part });
+                self.about(out, "response.reasoning_summary_part.done", place, said);
             }
-        };
-        self.event(
-            out,
-            "response.output_item.done",
-            &json!({
-                "output_index": place, "item": done,
-            }),
-        );
+            Kind::Tool(_) => {
+                let said = json!({ "name": item.call.1, "arguments": text });
+                self.about(out, "response.function_call_arguments.done", place, said);
+            }
+            Kind::Other => {}
+        }
+        let whole = self.items.finish(place);
+        self.done(place, &whole, out);
     }
 
-    /// Writes a piece of the item that is open, opening it first.
-    fn text(&mut self, delta: &str, out: &mut Vec<u8>) {
-        let place = self.find(Open::Message).unwrap_or_else(|| {
+    /// Writes a piece of what is said or refused, opening a message for it first.
+    fn say(&mut self, kind: Kind, delta: &str, out: &mut Vec<u8>) {
+        let place = self.items.find(kind).unwrap_or_else(|| {
             let item = json!({
                 "type": "message", "status": "in_progress", "role": "assistant", "content": [],
             });
-            let place = self.begin(Open::Message, item, out);
-            let id = self.item_id(place);
-            self.event(out, "response.content_part.added", &json!({
-                "item_id": id, "output_index": place, "content_index": 0,
-                "part": { "type": "output_text", "text": "", "annotations": [], "logprobs": [] },
-            }));
+            let place = self.begin(kind, "msg", item, out);
+            let part = self.items.get(place).part();
+            let begun = json!({ "content_index": 0, "part": part });
+            self.about(out, "response.content_part.added", place, begun);
             place
         });
-        self.items[place].1.push_str(delta);
-        let id = self.item_id(place);
-        self.event(
-            out,
-            "response.output_text.delta",
-            &json!({
-                "item_id": id, "output_index": place, "content_index": 0, "delta": delta,
-                "logprobs": [],
-            }),
-        );
+        let (kind, index) = match kind {
+            Kind::Refusal => ("response.refusal.delta", ",\"content_index\":0"),
+            _ => (
+                "response.output_text.delta",
+                ",\"content_index\":0,\"logprobs\":[]",
+            ),
+        };
+        self.delta(out, kind, index, place, delta);
     }
 
     fn think(&mut self, delta: &str, out: &mut Vec<u8>) {
-        let place = self.find(Open::Reasoning).unwrap_or_else(|| {
+        let open = self.items.find(Kind::Reasoning);
+        let unsealed = open.filter(|place| self.items.get(*place).seal.is_none());
+        let place = unsealed.unwrap_or_else(|| {
             let item = json!({ "type": "reasoning", "summary": [] });
-            let place = self.begin(Open::Reasoning, item, out);
-            let id = self.item_id(place);
-            self.event(
-                out,
-                "response.reasoning_summary_part.added",
-                &json!({
-                    "item_id": id, "output_index": place, "summary_index": 0,
-                    "part": { "type": "summary_text", "text": "" },
-                }),
-            );
+            let place = self.begin(Kind::Reasoning, "rs", item, out);
+            let begun = json!({
+                "summary_index": 0, "part": { "type": "summary_text", "text": "" },
+            });
+            self.about(out, "response.reasoning_summary_part.added", place, begun);
             place
         });
-        self.items[place].1.push_str(delta);
-        let id = self.item_id(place);
-        self.event(
-            out,
-            "response.reasoning_summary_text.delta",
-            &json!({
-                "item_id": id, "output_index": place, "summary_index": 0, "delta": delta,
-            }),
-        );
+        let kind = "response.reasoning_summary_text.delta";
+        self.delta(out, kind, ",\"summary_index\":0", place, delta);
+    }
+
+    /// What proves a thought: the one that is open, or one without words.
+    fn seal(&mut self, sealed: String, out: &mut Vec<u8>) {
+        let Some(place) = self.items.find(Kind::Reasoning) else {
+            return self.wordless(sealed, out);
+        };
+        // A proof may come in pieces.
+        let item = self.items.get_mut(place);
+        item.seal = Some(match item.seal.take() {
+            Some(Value::String(begun)) => (begun + &sealed).into(),
+            _ => sealed.into(),
+        });
+    }
+
+    /// A thought without words; it interrupts nothing that is being said.
+    fn wordless(&mut self, sealed: String, out: &mut Vec<u8>) {
+        if self.items.is_busy() && self.items.find(Kind::Reasoning).is_none() {
+            self.waiting.push(sealed);
+        } else {
+            self.thought(sealed, out);
+        }
+    }
+
+    fn thought(&mut self, sealed: String, out: &mut Vec<u8>) {
+        let item = json!({ "type": "reasoning", "summary": [], "encrypted_content": sealed });
+        self.whole("rs", item, out);
+    }
+
+    fn cite(&mut self, citation: &crate::Citation, out: &mut Vec<u8>) {
+        let (Some(place), Some(json)) = (self.items.find(Kind::Message), annotation(citation))
+        else {
+            return;
+        };
+        let annotations = &mut self.items.get_mut(place).annotations;
+        annotations.push(json.clone());
+        let index = annotations.len() - 1;
+        let body = json!({ "content_index": 0, "annotation_index": index, "annotation": json });
+        self.about(out, "response.output_text.annotation.added", place, body);
     }
 
     fn item(&mut self, event: &Event, out: &mut Vec<u8>) {
+        // The dialect has no place for a second answer.
+        if event.choice().is_some_and(|choice| choice > 0) {
+            return;
+        }
         match event {
             Event::Start { .. } => self.start(out),
-            Event::Text { delta, .. } | Event::Refusal { delta, .. } => self.text(delta, out),
+            Event::Text { delta, .. } => self.say(Kind::Message, delta, out),
+            Event::Refusal { delta, .. } => self.say(Kind::Refusal, delta, out),
             Event::Thinking { delta, .. } => self.think(delta, out),
+            Event::Citation { citation, .. } => self.cite(citation, out),
             Event::ToolCall {
                 index, id, name, ..
             } => {
@@ -274,31 +280,39 @@ impl Writer {
                     "type": "function_call", "status": "in_progress", "call_id": id,
                     "name": name, "arguments": "",
                 });
-                self.begin(Open::Tool(*index), item, out);
+                let place = self.begin(Kind::Tool(*index), "fc", item, out);
+                self.items.get_mut(place).call = (id.clone(), name.clone());
             }
             Event::ToolArguments { index, delta, .. } => {
-                if let Some(place) = self.find(Open::Tool(*index)) {
-                    self.items[place].1.push_str(delta);
-                    let id = self.item_id(place);
-                    self.event(
-                        out,
-                        "response.function_call_arguments.delta",
-                        &json!({
-                            "item_id": id, "output_index": place, "delta": delta,
-                        }),
-                    );
+                if let Some(place) = self.items.find(Kind::Tool(*index)) {
+                    let kind = "response.function_call_arguments.delta";
+                    self.delta(out, kind, "", place, delta);
                 }
             }
             Event::Signature {
                 tool: None,
                 signature,
                 ..
-            } if self.find(Open::Reasoning).is_some() => {
-                self.signature = Some(signature.to_wire(Dialect::Responses));
+            } => self.seal(signature.to_wire(Dialect::Responses), out),
+            Event::Signature {
+                tool: Some(index),
+                signature,
+                ..
+            } => {
+                if let Some(place) = self.items.find(Kind::Tool(*index)) {
+                    let seal = serde_json::to_value(WireExtra::write(signature));
+                    self.items.get_mut(place).seal = seal.ok();
+                }
+            }
+            Event::RedactedThinking { data, .. } => self.wordless(redacted(data), out),
+            Event::Part { part, .. } => {
+                if let Some((start, item)) = whole_item(part) {
+                    self.whole(start, item, out);
+                }
             }
             Event::Ping => out.extend_from_slice(b": ping\n\n"),
             Event::End => self.end(out),
-            _ => {}
+            Event::Finish { .. } | Event::Usage(_) => {}
         }
     }
 
@@ -314,35 +328,52 @@ impl Writer {
         self.close(out);
         self.tell(out);
         let completion = self.so_far();
-        let response = OutResponse::new(&completion, Stage::Ended);
+        let response = OutResponse::new(&completion, Stage::Ended).with_output(self.items.output());
         let kind = format!("response.{}", response.status());
         self.response(out, &kind, &response);
+    }
+
+    /// Passes on a chunk of the dialect's own, and takes note of it for what may follow.
+    fn pass_on(&mut self, raw: &Raw, events: &[Event], out: &mut Vec<u8>) {
+        self.tell(out);
+        self.started = true;
+        self.sequence += 1;
+        if memchr::memmem::find(&raw.bytes, b"response.output_item.").is_some() {
+            let data = raw.bytes.split(|byte| *byte == b'\n');
+            let data = data.filter_map(|line| line.strip_prefix(b"data:"));
+            data.for_each(|data| self.items.note(data));
+        }
+        for event in events {
+            if let (Event::Text { delta, .. }, Some(place)) =
+                (event, self.items.find(Kind::Message))
+            {
+                self.items.get_mut(place).text.push_str(delta);
+            }
+        }
+        out.extend_from_slice(&raw.bytes);
+        // Some servers forget the blank line after their last event.
+        while !out.ends_with(b"\n\n") && !out.ends_with(b"\n\r\n") {
+            out.push(b'\n');
+        }
     }
 }
 
 impl Encoder for Writer {
     fn chunk(&mut self, chunk: &Chunk, out: &mut Vec<u8>) {
-        let own = chunk
-            .raw
-            .as_ref()
-            .filter(|raw| raw.dialect == Dialect::Responses);
         for event in &chunk.events {
             self.collected.push(event.clone());
-            if own.is_none() {
-                if !matches!(event, Event::Ping) {
-                    self.start(out);
-                }
-                self.item(event, out);
-            }
         }
-        if let Some(raw) = own {
-            self.tell(out);
-            self.started = true;
-            self.sequence += 1;
-            out.extend_from_slice(&raw.bytes);
-            // Some servers forget the blank line after their last event.
-            while !out.ends_with(b"\n\n") && !out.ends_with(b"\n\r\n") {
-                out.push(b'\n');
+        match &chunk.raw {
+            Some(raw) if raw.dialect == Dialect::Responses => {
+                self.pass_on(raw, &chunk.events, out);
+            }
+            _ => {
+                for event in &chunk.events {
+                    if !matches!(event, Event::Ping) {
+                        self.start(out);
+                    }
+                    self.item(event, out);
+                }
             }
         }
     }
@@ -372,7 +403,9 @@ impl Encoder for Writer {
         if let Some(usage) = error.usage() {
             completion.usage = Some(usage);
         }
-        let response = OutResponse::new(&completion, Stage::Failed).failed(Json::of(&told));
+        let response = OutResponse::new(&completion, Stage::Failed)
+            .with_output(self.items.output())
+            .failed(crate::Json::of(&told));
         self.response(out, "response.failed", &response);
     }
 }

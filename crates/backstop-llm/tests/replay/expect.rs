@@ -15,6 +15,10 @@ pub(crate) struct Answer {
     pub(crate) refusal: String,
     /// Name, id and arguments of each tool call.
     pub(crate) calls: Vec<(String, String, Value)>,
+    /// The bytes of each picture, in base64.
+    pub(crate) pictures: Vec<String>,
+    /// The address of each source that was named.
+    pub(crate) sources: Vec<String>,
     pub(crate) finish: String,
     /// Input, cached, output, thoughts.
     pub(crate) usage: Option<(u64, u64, u64, u64)>,
@@ -114,6 +118,16 @@ fn openai_message(answer: &mut Answer, message: &Value) {
         .find_map(|name| message[*name].as_str());
     answer.thought.push_str(thought.unwrap_or_default());
     answer.refusal.push_str(&text(&message["refusal"]));
+    for image in message["images"].as_array().into_iter().flatten() {
+        let url = text(&image["image_url"]["url"]);
+        let data = url.split_once("base64,").map(|(_, data)| data.to_owned());
+        answer.pictures.extend(data);
+    }
+    let notes = message["annotations"].as_array().into_iter().flatten();
+    let notes = notes.map(|note| &note["url_citation"]["url"]);
+    answer
+        .sources
+        .extend(notes.filter_map(Value::as_str).map(str::to_owned));
     for call in message["tool_calls"].as_array().into_iter().flatten() {
         let function = &call["function"];
         let piece = function["arguments"].as_str().unwrap_or_default();
@@ -220,6 +234,9 @@ pub(crate) fn anthropic(recording: &Recording) -> Result<Answer, FaultKind> {
                 let delta = &body["delta"];
                 answer.text.push_str(&text(&delta["text"]));
                 answer.thought.push_str(&text(&delta["thinking"]));
+                answer
+                    .sources
+                    .extend(delta["citation"]["url"].as_str().map(str::to_owned));
                 let block = body["index"].as_u64().unwrap_or(0);
                 if let Some(input) = inputs.iter_mut().find(|(of, _)| *of == block) {
                     input.1.push_str(&text(&delta["partial_json"]));
@@ -256,7 +273,13 @@ pub(crate) fn anthropic(recording: &Recording) -> Result<Answer, FaultKind> {
 
 fn anthropic_block(answer: &mut Answer, block: &Value) {
     match block["type"].as_str().unwrap_or_default() {
-        "text" => answer.text.push_str(&text(&block["text"])),
+        "text" => {
+            answer.text.push_str(&text(&block["text"]));
+            let cited = block["citations"].as_array().into_iter().flatten();
+            let cited = cited.filter_map(|it| it["url"].as_str());
+            answer.sources.extend(cited.map(str::to_owned));
+        }
+        "image" => answer.pictures.push(text(&block["source"]["data"])),
         "thinking" => answer.thought.push_str(&text(&block["thinking"])),
         "tool_use" => answer.calls.push((
             text(&block["name"]),

@@ -47,6 +47,9 @@ pub(crate) fn gemini(recording: &Recording) -> Result<Answer, FaultKind> {
             } else {
                 answer.text.push_str(&said);
             }
+            answer
+                .pictures
+                .extend(part["inlineData"]["data"].as_str().map(str::to_owned));
             if let Some(call) = part.get("functionCall") {
                 let made_up = format!("call_{}_{}", answer.id, answer.calls.len());
                 let id = call["id"].as_str().map_or(made_up, str::to_owned);
@@ -55,6 +58,10 @@ pub(crate) fn gemini(recording: &Recording) -> Result<Answer, FaultKind> {
                     .push((text(&call["name"]), id, call["args"].clone()));
             }
         }
+        let chunks = candidate["groundingMetadata"]["groundingChunks"].as_array();
+        let chunks = chunks.into_iter().flatten();
+        let named = chunks.filter_map(|chunk| chunk["web"]["uri"].as_str());
+        answer.sources.extend(named.map(str::to_owned));
         // One recording has the enumeration's number in place of its name.
         let word = match &candidate["finishReason"] {
             Value::Number(one) if one.as_u64() == Some(1) => Some("STOP"),

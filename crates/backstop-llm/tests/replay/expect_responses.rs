@@ -44,8 +44,12 @@ fn whole(body: &Value) -> Answer {
                 for part in item["content"].as_array().into_iter().flatten() {
                     answer.text.push_str(&text(&part["text"]));
                     answer.refusal.push_str(&text(&part["refusal"]));
+                    let notes = part["annotations"].as_array().into_iter().flatten();
+                    let named = notes.filter_map(|note| note["url"].as_str());
+                    answer.sources.extend(named.map(str::to_owned));
                 }
             }
+            "image_generation_call" => answer.pictures.push(text(&item["result"])),
             "function_call" => answer.calls.push((
                 text(&item["name"]),
                 text(&item["call_id"]),

@@ -2,7 +2,8 @@
 
 use backstop_core::FaultKind;
 use backstop_llm::{
-    Abilities, ChatRequest, Completion, Dialect, Error, FinishReason, Model, Needs, Part, Provider,
+    Abilities, ChatRequest, Completion, Dialect, Error, FinishReason, Image, Model, Needs, Part,
+    Provider, Source,
 };
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -85,7 +86,16 @@ fn found(completion: Completion) -> Answer {
     };
     for part in choice.content {
         match part {
-            Part::Text { text, .. } => answer.text.push_str(&text),
+            Part::Text { text, citations } => {
+                answer.text.push_str(&text);
+                answer
+                    .sources
+                    .extend(citations.into_iter().filter_map(|it| it.url));
+            }
+            Part::Image(Image {
+                source: Source::Base64 { data, .. },
+                ..
+            }) => answer.pictures.push(data),
             Part::Thinking(thinking) => answer.thought.push_str(&thinking.text),
             Part::Refusal(refusal) => answer.refusal.push_str(&refusal),
             Part::ToolCall(call) => answer.calls.push((

@@ -60,9 +60,6 @@ pub(crate) fn as_told(
         answer.finish = "stop".to_owned();
     }
     if front == Dialect::Responses && from != front {
-        if recording_streams {
-            answer.text.push_str(&std::mem::take(&mut answer.refusal));
-        }
         if !answer.id.starts_with("resp_") {
             answer.id.insert_str(0, "resp_");
         }
