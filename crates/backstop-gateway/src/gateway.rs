@@ -16,7 +16,9 @@ use tracing::{info, warn};
 use crate::{
     alerts::{self, Alerts},
     callers::Callers,
+    changes::{self, Changes},
     config::{Config, ConfigError, Telemetry},
+    fixed,
     history::History,
     in_flight::InFlight,
     metrics::Metrics,
@@ -44,9 +46,12 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) history: Arc<History>,
+    pub(crate) changes: Changes,
     chaos: Chaos,
-    /// TLS on the listener is as it was at the start, as the listener itself is.
+    /// Whether the listener speaks TLS is as it was at the start; its certificate is not.
     tls: Option<Acceptor>,
+    /// What the gateway was started with, some of which stays.
+    started: Config,
     /// Tells streams that the time to finish is over.
     pub(crate) stopping: Arc<Notify>,
     /// Why the config was refused that was to be loaded last.
@@ -79,7 +84,7 @@ impl Gateway {
     pub(crate) fn with_chaos(config: Config, chaos: Chaos) -> Result<Self, BoxError> {
         let history = Arc::default();
         let tls = config.tls.as_ref().map(Acceptor::new).transpose()?;
-        let running = Running::new(config, None, &chaos, &history)?;
+        let running = Running::new(config.clone(), None, &chaos, &history)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 running: ArcSwap::from_pointee(running),
@@ -87,8 +92,10 @@ impl Gateway {
                 metrics: Arc::new(Metrics::new()?),
                 stats: Arc::new(Stats::new()),
                 history,
+                changes: Changes::default(),
                 chaos,
                 tls,
+                started: config,
                 stopping: Arc::default(),
                 refusal: Mutex::default(),
             }),
@@ -137,25 +144,39 @@ impl Gateway {
     }
 
     /// Goes on by another config, from the next call on. Calls that are running go on by the old
-    /// one. Circuits and callers' limits that stay the same keep their state.
+    /// one. Circuits and callers' limits that stay the same keep their state, and what was changed
+    /// by hand holds on. A certificate is read again.
     ///
-    /// The address that the gateway listens on stays what it is.
+    /// What a listener is, and where spans and states go, stays what it was at the start; the log
+    /// and the status page say so where the config says otherwise.
     ///
     /// # Errors
     ///
     /// Where the config is wrong, or would do away with the keys of a gateway that is open to
     /// other machines. The gateway then goes on as it was.
     pub fn reload(&self, config: Result<Config, ConfigError>) -> Result<(), BoxError> {
+        let shared = &self.shared;
+        // Held all the while, so that nothing is changed in between, and reloads take turns.
+        let mut changes = shared.changes.hold();
         let before = self.running();
-        let replaced = config.map_err(BoxError::from).and_then(|mut config| {
-            config.listen_on(before.config.listen)?;
-            let shared = &self.shared;
-            Running::new(config, Some(&before), &shared.chaos, &shared.history)
+        let replaced = config.map_err(BoxError::from).and_then(|config| {
+            config.may_listen_on(shared.started.listen)?;
+            let running = Running::new(config, Some(&before), &shared.chaos, &shared.history)?;
+            if let (Some(acceptor), Some(tls)) = (&shared.tls, &running.config.tls) {
+                acceptor.renew(tls)?;
+            }
+            Ok(running)
         });
-        self.shared.metrics.reload(replaced.is_ok());
+        shared.metrics.reload(replaced.is_ok());
         let refusal = match &replaced {
-            Ok(_) => {
-                info!("the config has been reloaded");
+            Ok(running) => {
+                match fixed::changed(&shared.started, &running.config).as_slice() {
+                    [] => info!("the config has been reloaded"),
+                    later => warn!(
+                        "the config has been reloaded; these take effect with the next start: {}",
+                        later.join(", ")
+                    ),
+                }
                 None
             }
             Err(error) => {
@@ -163,13 +184,19 @@ impl Gateway {
                 Some(error.to_string())
             }
         };
-        *self
-            .shared
+        *shared
             .refusal
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = refusal;
-        self.shared.running.store(Arc::new(replaced?));
+        let running = replaced?;
+        changes::apply(&mut changes, &running.models);
+        shared.running.store(Arc::new(running));
         Ok(())
+    }
+
+    /// The settings of the running config that take effect with the next start.
+    pub(crate) fn waiting(&self) -> Vec<&'static str> {
+        fixed::changed(&self.shared.started, &self.running().config)
     }
 
     /// Goes on by what the file says now that the config came from.

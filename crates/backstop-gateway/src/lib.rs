@@ -20,6 +20,8 @@ pub mod text;
 
 mod account;
 mod alerts;
+mod changes;
+mod fixed;
 mod gateway;
 mod history;
 mod in_flight;

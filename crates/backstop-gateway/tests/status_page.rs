@@ -5,7 +5,7 @@ mod common;
 use common::Setup;
 
 /// What `script.js` reads of each part, by its own account of it.
-const OF_STATUS: [&str; 7] = [
+const OF_STATUS: [&str; 8] = [
     "changes",
     "failures",
     "in_flight",
@@ -13,6 +13,7 @@ const OF_STATUS: [&str; 7] = [
     "reload_error",
     "uptime_seconds",
     "version",
+    "waiting",
 ];
 const OF_CANDIDATE: [&str; 11] = [
     "circuit",
@@ -56,6 +57,7 @@ async fn the_status_has_all_that_the_page_reads() {
     for name in OF_STATUS {
         assert!(status.get(name).is_some(), "{name}");
     }
+    assert_eq!(status["models"][0]["reordered"], false);
     let candidate = &status["models"][0]["candidates"][0];
     for name in OF_CANDIDATE {
         assert!(candidate.get(name).is_some(), "{name}");

@@ -44,6 +44,8 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Whether that was said elsewhere than in the file.
+    pub(crate) told_where: bool,
     /// Where circuits' state is kept over a restart, if it is.
     pub state_file: Option<PathBuf>,
     /// What the gateway takes on.
@@ -101,10 +103,17 @@ impl Config {
     ///
     /// Where that would be open to other machines, and nobody would need a key.
     pub fn listen_on(&mut self, listen: SocketAddr) -> Result<(), OpenToAll> {
+        self.may_listen_on(listen)?;
+        self.listen = listen;
+        self.told_where = true;
+        Ok(())
+    }
+
+    /// Whether it may be open to all who reach this address.
+    pub(crate) fn may_listen_on(&self, listen: SocketAddr) -> Result<(), OpenToAll> {
         if self.keys.is_empty() && !listen.ip().is_loopback() {
             return Err(OpenToAll(listen));
         }
-        self.listen = listen;
         Ok(())
     }
 

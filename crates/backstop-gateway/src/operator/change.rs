@@ -1,4 +1,4 @@
-//! Changes while the gateway runs. They last until the next reload.
+//! Changes while the gateway runs.
 
 use axum::{
     Json,
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tracing::info;
 
-use crate::gateway::Gateway;
+use crate::{changes::Unchanged, gateway::Gateway};
 
 /// Reads the config file again.
 pub(super) async fn reload(State(gateway): State<Gateway>) -> Response {
@@ -20,23 +20,14 @@ pub(super) async fn reload(State(gateway): State<Gateway>) -> Response {
     }
 }
 
-/// Puts these candidates first: `["openai:gpt-5.5", "anthropic:claude-opus-4-8"]`.
+/// Puts these candidates first: `["openai:gpt-5.5", "anthropic:claude-opus-4-8"]`. By `[]` the
+/// config's order is back.
 pub(super) async fn order(
     State(gateway): State<Gateway>,
     Path(model): Path<String>,
     Json(names): Json<Vec<String>>,
 ) -> Response {
-    let running = gateway.running();
-    let Some(stack) = running.models.get(&model) else {
-        return no_model(&model);
-    };
-    match stack.handle().reorder(&names) {
-        Ok(()) => {
-            info!(model, ?names, "the order has been changed");
-            done()
-        }
-        Err(error) => refused(StatusCode::NOT_FOUND, &error.to_string()),
-    }
+    changed(&model, gateway.reorder(&model, names))
 }
 
 #[derive(Deserialize)]
@@ -51,28 +42,7 @@ pub(super) async fn candidate(
     Path((model, name)): Path<(String, String)>,
     Json(Switch { enabled }): Json<Switch>,
 ) -> Response {
-    let running = gateway.running();
-    let Some(stack) = running.models.get(&model) else {
-        return no_model(&model);
-    };
-    let handle = stack.handle();
-    let changed = if enabled {
-        handle.enable(&name)
-    } else {
-        handle.disable(&name)
-    };
-    match changed {
-        Ok(()) => {
-            info!(
-                model,
-                candidate = name,
-                enabled,
-                "a candidate has been switched"
-            );
-            done()
-        }
-        Err(error) => refused(StatusCode::NOT_FOUND, &error.to_string()),
-    }
+    changed(&model, gateway.switch(&model, &name, enabled))
 }
 
 /// What can be done to a circuit by hand.
@@ -117,11 +87,13 @@ fn done() -> Response {
     Json(json!({ "ok": true })).into_response()
 }
 
-fn no_model(name: &str) -> Response {
-    refused(
-        StatusCode::NOT_FOUND,
-        &format!("no model is named {name:?}"),
-    )
+fn changed(model: &str, result: Result<(), Unchanged>) -> Response {
+    let why = match result {
+        Ok(()) => return done(),
+        Err(Unchanged::NoModel) => format!("no model is named {model:?}"),
+        Err(Unchanged::NoCandidate(error)) => error.to_string(),
+    };
+    refused(StatusCode::NOT_FOUND, &why)
 }
 
 fn refused(status: StatusCode, why: &str) -> Response {

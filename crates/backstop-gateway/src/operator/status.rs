@@ -22,6 +22,8 @@ struct Status {
     in_flight: usize,
     /// The config that was refused last, if the one that runs is an older one.
     reload_error: Option<String>,
+    /// The settings of the running config that take effect with the next start only.
+    waiting: Vec<&'static str>,
     models: Vec<Model>,
     /// The latest first.
     failures: Vec<Failure>,
@@ -32,7 +34,9 @@ struct Status {
 #[derive(Clone, Debug, Serialize)]
 struct Model {
     name: String,
-    /// In the order in which they are asked.
+    /// Whether their order was made by hand.
+    reordered: bool,
+    /// In the order in which they are listed now.
     candidates: Vec<Candidate>,
 }
 
@@ -52,6 +56,7 @@ impl Status {
         let stats = &gateway.shared.stats;
         let models = running.models.iter().map(|(name, stack)| Model {
             name: name.clone(),
+            reordered: gateway.shared.changes.reorders(name),
             candidates: stack
                 .in_order()
                 .into_iter()
@@ -68,6 +73,7 @@ impl Status {
             uptime_seconds: stats.started().elapsed().as_secs(),
             in_flight: gateway.shared.in_flight.count(),
             reload_error: gateway.reload_error(),
+            waiting: gateway.waiting(),
             models: models.collect(),
             failures: stats.failures(),
             changes: gateway.shared.history.changes(),

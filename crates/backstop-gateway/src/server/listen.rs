@@ -116,7 +116,7 @@ struct Server {
 
 impl Server {
     async fn serve(&self, stream: TcpStream, watcher: Watcher) {
-        let Some(Acceptor(tls)) = &self.tls else {
+        let Some(tls) = &self.tls else {
             return self.serve_http(stream, watcher).await;
         };
         // Whoever does not speak TLS, or takes too long to, is let go.

@@ -27,13 +27,13 @@ use tower::{ServiceBuilder, ServiceExt};
 
 pub(crate) use self::{
     cached::{Answers, Question},
-    candidate::Entry,
+    candidate::{Entry, Service},
     chaos::Chaos,
     circuits::{CircuitView, Circuits},
     providers::Providers,
     selection::Selection,
 };
-use self::{candidate::Service, ordered::Ordered, retries::Retries};
+use self::{ordered::Ordered, retries::Retries};
 use crate::{
     config::{Config, Model, Target},
     routing::{Asked, Wishes},
@@ -199,6 +199,17 @@ impl ModelStack {
     /// Whether who is asked depends on the request, even where it has no wishes.
     pub(crate) const fn picks(&self) -> bool {
         self.price_cap.is_some()
+    }
+
+    /// Whether it has a candidate of this name.
+    pub(crate) fn has(&self, candidate: &str) -> bool {
+        self.entries.iter().any(|entry| *entry.name == *candidate)
+    }
+
+    /// The names of its candidates, in the config's order.
+    pub(crate) fn listed(&self) -> Vec<String> {
+        let entries = self.entries.iter();
+        entries.map(|entry| entry.name.to_string()).collect()
     }
 
     /// Changes the order while it runs.

@@ -197,6 +197,7 @@ function showModels({ models, changes, uptime_seconds: uptime }) {
   const sections = models.map((model) => {
     const section = keyed(model.name, () => element("section", {},
       element("h2", {}, title(model.name)),
+      element("p", { class: "quiet" }, "In an order made by hand."),
       element("ol", { class: "candidates" })));
     const items = model.candidates.map((candidate, index) => {
       const row = keyed(`${model.name}\n${candidate.name}`, () => new Row());
@@ -204,6 +205,7 @@ function showModels({ models, changes, uptime_seconds: uptime }) {
       row.show(candidate, own, index + 1, uptime);
       return row.item;
     });
+    section.querySelector("p").hidden = !model.reordered;
     replace(section.querySelector("ol"), items);
     return section;
   });
@@ -261,6 +263,8 @@ function show(status) {
   write(byId("version"), status.version);
   byId("refused").hidden = status.reload_error === null;
   write(byId("refusal"), status.reload_error ?? "");
+  byId("waiting").hidden = status.waiting.length === 0;
+  write(byId("waiting"), `Changed in the config, and in effect with the next start: ${status.waiting.join(", ")}.`);
   showSummary(status.models);
   showModels(status);
   showFailures(status.failures);
