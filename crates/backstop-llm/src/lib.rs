@@ -13,6 +13,7 @@ pub mod sse;
 
 mod anthropic;
 mod classify;
+mod clock;
 mod continuation;
 mod error;
 mod gemini;

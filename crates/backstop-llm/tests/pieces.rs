@@ -166,7 +166,7 @@ fn the_proof_of_a_thought_without_words_is_told_in_every_front_and_interrupts_no
                 Part::Thinking(thinking) => thinking.signature.clone(),
                 _ => None,
             });
-        assert_eq!(thoughts.collect::<Vec<_>>(), [signature.clone()], "{front}");
+        assert_eq!(thoughts.collect::<Vec<_>>(), vec![signature.clone()], "{front}");
         if front == Dialect::Responses {
             let messages = completion.choices[0].content.iter();
             assert_eq!(messages.filter(|part| part.as_text().is_some()).count(), 1);
@@ -370,4 +370,32 @@ fn an_answer_that_is_continued_goes_on_in_its_own_item() {
     assert_eq!(output[0]["id"], "rs_9");
     assert_eq!(output[1]["id"], "msg_9");
     assert_eq!(output[1]["content"][0]["text"], "One two.");
+}
+
+#[test]
+fn an_answer_without_a_time_is_dated_by_the_fronts_that_tell_one() {
+    let completion = Dialect::Anthropic.wire().decode(
+        br#"{"type":"message","id":"msg_1","model":"m","content":[{"type":"text","text":"Hi"}],
+        "stop_reason":"end_turn"}"#,
+    );
+    let completion = completion.expect("an answer");
+    assert_eq!(completion.created, None);
+    let undated = Event::Start {
+        id: "msg_1".to_owned(),
+        model: "m".to_owned(),
+        created: None,
+    };
+    // Later than when this was written.
+    let late = 1_760_000_000;
+    for (front, field) in [
+        (Dialect::OpenAi, "created"),
+        (Dialect::Responses, "created_at"),
+    ] {
+        let whole: Value =
+            serde_json::from_slice(&front.front().render(&completion)).expect("JSON");
+        assert!(whole[field].as_u64() > Some(late), "{whole}");
+        let written = write(front, &[undated.clone(), text("Hi"), finish(), Event::End]);
+        let read = collect(read(front, &written));
+        assert!(read.created > Some(late), "{front}: {:?}", read.created);
+    }
 }

@@ -9,7 +9,7 @@ use super::{
     message::{WireMessage, write_assistant},
 };
 use crate::{
-    Choice, Completion, Error, FinishReason, Json, Part, Usage,
+    Choice, Completion, Error, FinishReason, Json, Part, Usage, clock,
     wire_text::{TextOr, lenient},
 };
 
@@ -245,7 +245,7 @@ pub(super) fn render(completion: &Completion) -> Bytes {
     let wire = OutCompletion {
         id: &completion.id,
         object: "chat.completion",
-        created: completion.created.unwrap_or_default(),
+        created: clock::made(completion.created),
         model: &completion.model,
         choices: completion
             .choices

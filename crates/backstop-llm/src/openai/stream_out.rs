@@ -10,7 +10,7 @@ use super::{
     thought::{WireExtra, WireReasoning},
 };
 use crate::{
-    Chunk, Dialect, Error, Event, Json, Part, Thinking, Usage,
+    Chunk, Dialect, Error, Event, Json, Part, Thinking, Usage, clock,
     dialect::Encoder,
     error::view::attempts,
     json_write::{number, string},
@@ -48,7 +48,7 @@ impl Writer {
         head.extend_from_slice(b"data: {\"id\":");
         string(head, id);
         head.extend_from_slice(b",\"object\":\"chat.completion.chunk\",\"created\":");
-        number(head, created.unwrap_or_default());
+        number(head, clock::made(created));
         head.extend_from_slice(b",\"model\":");
         string(head, model);
     }

@@ -51,7 +51,8 @@ fn is_mistral(model: &str) -> bool {
         .next()
         .unwrap_or(model)
         .to_ascii_lowercase();
-    let name = name.strip_prefix("open-").unwrap_or(&name);
+    let name = name.strip_prefix("ft:").unwrap_or(&name);
+    let name = name.strip_prefix("open-").unwrap_or(name);
     [
         "codestral",
         "devstral",
@@ -77,6 +78,7 @@ mod tests {
             "mistral-large-latest",
             "mistralai/Mixtral-8x7B",
             "open-mistral-7b",
+            "ft:open-mistral-7b:mine",
         ] {
             let own = write(id, model);
             assert_eq!(own.len(), 9, "{own}");

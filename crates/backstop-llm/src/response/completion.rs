@@ -11,7 +11,8 @@ pub struct Completion {
     pub id: String,
     /// The model that answered.
     pub model: String,
-    /// When, in seconds since 1970, where the provider says so.
+    /// When, in seconds since 1970, where the provider says so. A front whose dialect wants a time
+    /// tells the present one where there is none.
     pub created: Option<u64>,
     /// The answers: one, unless more were asked for.
     pub choices: Vec<Choice>,

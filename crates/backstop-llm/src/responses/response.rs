@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::item::{WireItem, annotation, picture, redacted, summary, whole_item};
 use crate::{
-    Choice, Completion, Dialect, Error, FinishReason, Json, Part, Usage,
+    Choice, Completion, Dialect, Error, FinishReason, Json, Part, Usage, clock,
     openai::{WireExtra, error},
     wire_text::lenient,
 };
@@ -216,7 +216,7 @@ impl<'a> OutResponse<'a> {
         Self {
             id,
             object: "response",
-            created_at: completion.created.unwrap_or_default(),
+            created_at: clock::made(completion.created),
             status,
             background: false,
             error: None,

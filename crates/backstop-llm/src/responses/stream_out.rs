@@ -10,7 +10,7 @@ use super::{
     stream_items::{Item, Items, Kind},
 };
 use crate::{
-    Chunk, Collector, Completion, Dialect, Error, Event, Raw,
+    Chunk, Collector, Completion, Dialect, Error, Event, Raw, clock,
     dialect::Encoder,
     error::view::attempts,
     json_write::{number, string},
@@ -26,6 +26,8 @@ use crate::{
 pub(super) struct Writer {
     sequence: u64,
     started: bool,
+    /// When the answer began, in seconds since 1970.
+    created: Option<u64>,
     collected: Collector,
     items: Items,
     /// Thoughts without words that came while something else was being said.
@@ -89,8 +91,13 @@ impl Writer {
         self.event(out, kind, &Body { response });
     }
 
-    fn so_far(&self) -> Completion {
-        self.collected.clone().finish()
+    /// The answer as far as it has come. All events that bring it tell the same time.
+    fn so_far(&mut self) -> Completion {
+        let mut completion = self.collected.clone().finish();
+        let created = self.created.or(completion.created);
+        completion.created = Some(clock::made(created));
+        self.created = completion.created;
+        completion
     }
 
     fn start(&mut self, out: &mut Vec<u8>) {
