@@ -6,7 +6,10 @@ mod common;
 use std::time::Duration;
 
 use backstop_simulator::{Dialect, Fault, Outcome, Pace, Reply, Simulator};
-use common::{Answer, BOUND, Running, Setup};
+use common::{
+    Answer, BOUND, Running, Setup,
+    paths::{PATHS, asking, is_end_marker, is_error},
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -14,34 +17,16 @@ use tokio::{
     time::timeout,
 };
 
-const FRONTS: [&str; 3] = ["/v1/chat/completions", "/v1/messages", "/v1/responses"];
-
-/// What one front wants to be asked, and this besides.
-fn asking(path: &str, more: &Value) -> Value {
-    let mut body = match path {
-        "/v1/responses" => json!({ "model": "smart", "input": "Hello!" }),
-        _ => json!({
-            "model": "smart", "max_tokens": 100,
-            "messages": [{ "role": "user", "content": "Hello!" }],
-        }),
-    };
+/// What one front is asked for a stream, and this besides.
+fn streaming(path: &str, more: &Value) -> Value {
+    let mut body = asking(path, more);
     body["stream"] = true.into();
-    for (name, value) in more.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
     body
 }
 
 async fn ask(setup: &Setup, path: &str, more: &Value) -> Answer {
-    let request = setup.gateway.post(path, &asking(path, more));
+    let request = setup.gateway.post(path, &streaming(path, more));
     Answer::read(request.send().await.expect("an answer comes")).await
-}
-
-fn is_end_marker(data: &str) -> bool {
-    data == "[DONE]"
-        || ["message_stop", "response.completed"]
-            .iter()
-            .any(|kind| data.contains(&format!("\"type\":\"{kind}\"")))
 }
 
 /// What the last event before the end marker says of who served.
@@ -55,7 +40,7 @@ fn told(answer: &Answer) -> Value {
 
 #[tokio::test]
 async fn the_last_event_before_the_end_says_who_served_in_every_front() {
-    for path in FRONTS {
+    for path in PATHS {
         let setup = Setup::new().await;
         let answer = ask(&setup, path, &Value::Null).await;
         let primary = "anthropic:claude-opus-4-8";
@@ -78,55 +63,17 @@ async fn the_last_event_before_the_end_says_who_served_in_every_front() {
 
 /// The call ends with an explicit error, in the words of its front, and without an end marker.
 fn assert_broken(path: &str, answer: &Answer) {
-    let last: Value = answer
-        .events()
-        .last()
-        .and_then(|data| serde_json::from_str(data).ok())
-        .unwrap_or_default();
-    let told = match path {
-        "/v1/messages" => last["type"] == "error" && last["error"]["message"].is_string(),
-        "/v1/responses" => {
-            last["type"] == "response.failed" && last["response"]["error"]["message"].is_string()
-        }
-        _ => last["error"]["message"].is_string() && last["error"]["type"].is_string(),
-    };
-    assert!(told, "{path}: {}", answer.body);
-    assert!(
-        !answer.events().any(is_end_marker),
-        "{path}: {}",
-        answer.body
-    );
-}
-
-#[tokio::test]
-async fn half_a_tool_call_is_neither_continued_nor_called_whole() {
-    for path in FRONTS {
-        let setup = Setup::new().await;
-        let arguments = json!({ "city": "Paris", "days": [1, 2, 3, 4, 5, 6, 7, 8, 9] });
-        setup.primary.reply(Reply::tool_call("look", arguments));
-        setup.fault(Fault::cut(2));
-        let parameters = json!({ "type": "object" });
-        let tool = match path {
-            "/v1/messages" => json!({ "name": "look", "input_schema": parameters }),
-            "/v1/responses" => {
-                json!({ "type": "function", "name": "look", "parameters": parameters })
-            }
-            _ => json!({
-                "type": "function", "function": { "name": "look", "parameters": parameters },
-            }),
-        };
-        let answer = ask(&setup, path, &json!({ "tools": [tool] })).await;
-        assert_broken(path, &answer);
-        assert_eq!(setup.backup.count(), 0, "{path}: {}", answer.body);
-        for ends in ["content_block_stop", "arguments.done", "\"tool_calls\"}"] {
-            assert!(!answer.body.contains(ends), "{path}: {}", answer.body);
-        }
-    }
+    let last = answer.events().last();
+    let last = last.and_then(|data| serde_json::from_str(data).ok());
+    let last = last.unwrap_or_default();
+    assert!(is_error(path, &last), "{path}: {}", answer.body);
+    let ended = answer.events().any(is_end_marker);
+    assert!(!ended, "{path}: {}", answer.body);
 }
 
 #[tokio::test]
 async fn json_is_not_continued() {
-    for path in FRONTS {
+    for path in PATHS {
         let setup = Setup::new().await;
         setup
             .primary
@@ -152,7 +99,7 @@ async fn json_is_not_continued() {
 
 #[tokio::test]
 async fn thinking_is_not_continued() {
-    for path in FRONTS {
+    for path in PATHS {
         let setup = Setup::new().await;
         let thought = "Let me think about this for rather a long while.";
         setup.primary.reply(Reply::text("Done.").thinking(thought));
@@ -189,10 +136,10 @@ async fn a_caller_who_does_not_read_holds_the_provider_up() {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(16 << 10).expect("a size");
     let mut caller = socket.connect(gateway.address).await.expect("connects");
-    let body = asking(FRONTS[0], &json!({ "max_tokens": null })).to_string();
+    let body = streaming(PATHS[0], &json!({ "max_tokens": null })).to_string();
     let head = format!(
         "POST {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-        FRONTS[0],
+        PATHS[0],
         body.len(),
     );
     caller.write_all(head.as_bytes()).await.expect("is sent");

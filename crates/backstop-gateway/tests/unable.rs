@@ -5,39 +5,15 @@ mod common;
 use std::time::Duration;
 
 use backstop_simulator::{Dialect, Fault, Pace, Simulator};
-use common::{Answer, Running, Setup};
+use common::{
+    Answer, Running, Setup,
+    paths::{PATHS, asking, tool},
+};
 use serde_json::{Value, json};
 
-const FRONTS: [&str; 3] = ["/v1/chat/completions", "/v1/messages", "/v1/responses"];
-
-/// A hello to each front, and this besides.
-fn hello(path: &str, more: &Value) -> Value {
-    let mut body = match path {
-        "/v1/responses" => json!({ "model": "smart", "input": "Hello!" }),
-        _ => json!({
-            "model": "smart", "max_tokens": 100,
-            "messages": [{ "role": "user", "content": "Hello!" }],
-        }),
-    };
-    for (name, value) in more.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
-    body
-}
-
 async fn ask(gateway: &Running, path: &str, more: &Value) -> Answer {
-    let request = gateway.post(path, &hello(path, more));
+    let request = gateway.post(path, &asking(path, more));
     Answer::read(request.send().await.expect("an answer comes")).await
-}
-
-/// A tool in the words of a front.
-fn tool(path: &str) -> Value {
-    let schema = json!({ "type": "object" });
-    match path {
-        "/v1/messages" => json!({ "name": "look", "input_schema": schema }),
-        "/v1/responses" => json!({ "type": "function", "name": "look", "parameters": schema }),
-        _ => json!({ "type": "function", "function": { "name": "look", "parameters": schema } }),
-    }
 }
 
 #[tokio::test]
@@ -45,9 +21,9 @@ async fn what_no_candidate_can_do_is_the_requests_fault_and_not_worth_another_tr
     let candidates = "candidates = [{ candidate = \"a:one\", lacks = [\"tools\"] }, \
                       { candidate = \"b:two\", lacks = [\"tools\"] }]";
     let (gateway, first, second) = two(candidates).await;
-    for path in FRONTS {
+    for path in PATHS {
         for stream in [false, true] {
-            let more = json!({ "tools": [tool(path)], "stream": stream });
+            let more = json!({ "tools": [tool(path, "look")], "stream": stream });
             let answer = ask(&gateway, path, &more).await;
             assert_eq!(answer.status, 400, "{path}: {}", answer.body);
             assert_eq!(answer.header("x-should-retry"), Some("false"), "{path}");
@@ -88,10 +64,10 @@ async fn who_can_not_do_it_does_not_hide_how_the_others_failed() {
             "candidates = [\"a:one\", {{ candidate = \"b:two\", {unable} }}]\n\
              breaker = {{ failures = 1000, min_calls = 1000 }}"
         );
-        for path in FRONTS {
+        for path in PATHS {
             let (gateway, first, _second) = two(&candidates).await;
             first.fault(Fault::rate_limited(Duration::from_secs(7)));
-            let answer = ask(&gateway, path, &json!({ "tools": [tool(path)] })).await;
+            let answer = ask(&gateway, path, &json!({ "tools": [tool(path, "look")] })).await;
             assert_eq!(answer.status, 429, "{unable} {path}: {}", answer.body);
             let wait = answer.header("retry-after").expect("a time to wait");
             assert!(["6", "7"].contains(&wait), "{wait}");
@@ -105,7 +81,7 @@ async fn what_does_not_fit_any_candidate_is_too_long() {
     let candidates = "candidates = [{ candidate = \"a:one\", context_window = 1 }, \
                       { candidate = \"b:two\", context_window = 2 }]";
     let (gateway, ..) = two(candidates).await;
-    for path in FRONTS {
+    for path in PATHS {
         let answer = ask(&gateway, path, &Value::Null).await;
         assert_eq!(answer.status, 400, "{path}: {}", answer.body);
         assert!(
@@ -125,7 +101,7 @@ async fn what_was_said_before_must_come_along_unless_the_provider_keeps_it() {
         ("conversation", json!("conv_1")),
         ("background", json!(true)),
     ] {
-        let answer = ask(&setup.gateway, FRONTS[2], &json!({ field: value })).await;
+        let answer = ask(&setup.gateway, PATHS[2], &json!({ field: value })).await;
         assert_eq!(answer.status, 400, "{field}: {}", answer.body);
         assert_eq!(answer.json()["error"]["param"], field);
         let message = answer.json()["error"]["message"].to_string();
@@ -138,7 +114,7 @@ async fn what_was_said_before_must_come_along_unless_the_provider_keeps_it() {
         "previous_response_id": null, "background": false, "store": false,
         "truncation": "disabled", "metadata": {}, "parallel_tool_calls": true,
     });
-    let answer = ask(&setup.gateway, FRONTS[2], &usual).await;
+    let answer = ask(&setup.gateway, PATHS[2], &usual).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
 
     let provider = Simulator::builder(Dialect::OpenAi)
@@ -153,7 +129,7 @@ async fn what_was_said_before_must_come_along_unless_the_provider_keeps_it() {
     .await;
     ask(
         &gateway,
-        FRONTS[2],
+        PATHS[2],
         &json!({ "previous_response_id": "resp_1" }),
     )
     .await;
@@ -168,7 +144,7 @@ async fn a_last_message_of_the_assistants_goes_to_no_claude_that_would_refuse_it
         { "role": "user", "content": "Hello!" },
         { "role": "assistant", "content": "Good" },
     ]);
-    let answer = ask(&setup.gateway, FRONTS[0], &json!({ "messages": messages })).await;
+    let answer = ask(&setup.gateway, PATHS[0], &json!({ "messages": messages })).await;
     assert_eq!(answer.served_by(), "openai:gpt-5.5", "{}", answer.body);
     assert_eq!(setup.primary.count(), 0);
 }
@@ -178,10 +154,10 @@ async fn a_field_that_says_nothing_keeps_no_candidate_from_answering() {
     let setup = Setup::new().await;
     for (path, more) in [
         (
-            FRONTS[0],
+            PATHS[0],
             json!({ "logit_bias": null, "modalities": ["text"], "verbosity": "medium" }),
         ),
-        (FRONTS[1], json!({ "mcp_servers": null })),
+        (PATHS[1], json!({ "mcp_servers": null })),
     ] {
         let answer = ask(&setup.gateway, path, &more).await;
         let served = answer.served_by();

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod fronts;
+pub(crate) mod paths;
 
 use std::{net::SocketAddr, time::Duration};
 
