@@ -1,122 +1,22 @@
-//! What is known of one call, told when it is over: to the metrics, to the caller's limits, and in
+//! What is known of one call is told when it is over: to the metrics, to the caller's limits, and in
 //! one line of the log.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use backstop_core::{Fault, FaultKind, Name, ServedBy, Trail};
-use backstop_llm::{Chunk, Collector, Completion, Dialect, Error, Event, Usage};
+use backstop_core::ServedBy;
+use backstop_llm::{Chunk, Collector, Completion, Error, Event};
 use http::HeaderValue;
-use tokio::{sync::Notify, time::Instant};
-use tracing::{Span, info};
+use tokio::sync::Notify;
+use tracing::info;
 
 use crate::{
-    callers::{Admitted, Caller},
+    call::{Call, Outcome},
+    callers::Admitted,
     gateway::{Running, Shared},
     in_flight::Place,
     ledger,
     stack::{Answers, Question},
-    trace,
 };
-
-/// How a call ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Outcome {
-    /// With the end of the answer.
-    Completed,
-    /// With an error, before the answer or in the middle of it.
-    Failed(Fault),
-    /// The caller left before.
-    Left,
-}
-
-impl Outcome {
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Completed => "ok",
-            Self::Failed(fault) => fault.kind().label(),
-            Self::Left => "caller_left",
-        }
-    }
-}
-
-/// What is known of one call.
-#[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) id: Name,
-    pub(crate) front: Dialect,
-    pub(crate) caller: Option<Arc<Caller>>,
-    /// The model's name in the config.
-    pub(crate) model: Name,
-    pub(crate) streamed: bool,
-    pub(crate) started: Instant,
-    /// When the answer began.
-    pub(crate) answered: Option<Duration>,
-    /// What the gateway itself took, before it asked and after.
-    pub(crate) overhead: Option<Duration>,
-    pub(crate) status: Option<u16>,
-    pub(crate) served: Option<ServedBy>,
-    pub(crate) trail: Trail,
-    pub(crate) usage: Option<Usage>,
-    /// The tokens of the request, by an estimate.
-    pub(crate) estimated_input: u64,
-    pub(crate) outcome: Outcome,
-    pub(crate) span: Span,
-}
-
-impl Call {
-    pub(crate) fn caller(&self) -> String {
-        match &self.caller {
-            Some(caller) => caller.name.to_string(),
-            None => String::new(),
-        }
-    }
-
-    /// How long who `answered` so long after the call began took for its first content: the
-    /// attempts that failed before it, and the waits, are not its doing.
-    pub(crate) fn first_token(&self, answered: Duration) -> Duration {
-        let attempts = self.trail.attempts().iter();
-        let before = attempts.fold(Duration::ZERO, |sum, it| {
-            sum.saturating_add(it.wait).saturating_add(it.duration)
-        });
-        answered.saturating_sub(before)
-    }
-
-    /// Notes on the span how the call ended.
-    fn close_span(&self) {
-        if self.span.is_disabled() {
-            return;
-        }
-        if let Some(usage) = &self.usage {
-            trace::usage(&self.span, usage);
-        }
-        if let Some(status) = self.status {
-            self.span.record("http.response.status_code", status);
-        }
-        if let Some(served) = &self.served {
-            self.span
-                .record("backstop.served_by", tracing::field::display(served));
-        }
-        if let (true, Some(first)) = (self.streamed, self.answered) {
-            let first = first.as_secs_f64();
-            self.span
-                .record("gen_ai.response.time_to_first_chunk", first);
-        }
-        if !matches!(self.outcome, Outcome::Completed) {
-            self.span.record("error.type", self.outcome.label());
-        }
-    }
-
-    /// The status that the caller saw, in one of a few classes.
-    pub(crate) const fn status_label(&self) -> &'static str {
-        match self.status {
-            Some(200..=299) => "2xx",
-            Some(429) => "429",
-            Some(400..=499) => "4xx",
-            Some(500..=599) => "5xx",
-            _ => "none",
-        }
-    }
-}
 
 /// An answer that is kept, should it be a good one.
 struct Keep {
@@ -255,7 +155,8 @@ impl Drop for Account {
         call.close_span();
         let ledger = ledger::entries(call, &self.running.config);
         let cost: f64 = ledger.iter().filter_map(|entry| entry.cost).sum();
-        self.shared.metrics.call(call, &ledger);
+        let config = &self.running.config;
+        self.shared.metrics.call(call, &ledger, &config.currency);
         self.shared.stats.call(call);
         self.running.alerts.call(call.outcome, cost);
         let usage = call.usage.unwrap_or_default();
@@ -275,33 +176,7 @@ impl Drop for Account {
             input_tokens = usage.input,
             output_tokens = usage.output,
             cost = (cost > 0.0).then_some(cost),
-            attempts = tracing::field::display(Attempts(&ledger)),
+            attempts = tracing::field::display(ledger::Line(&ledger)),
         );
-    }
-}
-
-/// The accounts of attempts, for a line of the log:
-/// `openai:gpt-5.5 timed_out 30000ms billed=unknown`.
-struct Attempts<'a>(&'a [ledger::Entry]);
-
-impl fmt::Display for Attempts<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, entry) in self.0.iter().enumerate() {
-            let separator = if i > 0 { "; " } else { "" };
-            write!(
-                f,
-                "{separator}{} {} {}ms tokens={}+{} billed={}",
-                entry.candidate,
-                entry.fault.map_or("ok", FaultKind::label),
-                entry.duration.as_millis(),
-                entry.usage.input,
-                entry.usage.output,
-                entry.billed.label(),
-            )?;
-            if let Some(cost) = entry.cost {
-                write!(f, " cost={cost:.6}")?;
-            }
-        }
-        Ok(())
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::{self, Instant};
 use tracing::warn;
 
 use crate::{
-    account::Outcome,
+    call::Outcome,
     config::{self, write_duration},
     gateway::Gateway,
 };

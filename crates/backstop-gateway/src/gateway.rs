@@ -226,6 +226,7 @@ impl Gateway {
         for (name, state) in running.circuits.states() {
             self.shared.metrics.circuit(name, state);
         }
+        self.shared.metrics.budget(running.budget.balance());
         self.shared.metrics.in_flight(self.shared.in_flight.count());
         self.shared.metrics.render()
     }

@@ -4,13 +4,13 @@
 //! says so. Metrics, log lines and alerts all read these entries; whoever wants to keep them reads
 //! them in the same place.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use backstop_core::{FaultKind, Name};
 use backstop_llm::Usage;
 
 use crate::{
-    account::{Call, Outcome},
+    call::{Call, Outcome},
     config::{Config, Price, Target},
 };
 
@@ -122,4 +122,30 @@ fn price(config: &Config, model: &str, candidate: &str) -> Option<Price> {
             .values()
             .find_map(|model| of(&model.candidates))
     })
+}
+
+/// The accounts of attempts, for a line of the log:
+/// `openai:gpt-5.5 timed_out 30000ms billed=unknown`.
+pub(crate) struct Line<'a>(pub(crate) &'a [Entry]);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, entry) in self.0.iter().enumerate() {
+            let separator = if i > 0 { "; " } else { "" };
+            write!(
+                f,
+                "{separator}{} {} {}ms tokens={}+{} billed={}",
+                entry.candidate,
+                entry.fault.map_or("ok", FaultKind::label),
+                entry.duration.as_millis(),
+                entry.usage.input,
+                entry.usage.output,
+                entry.billed.label(),
+            )?;
+            if let Some(cost) = entry.cost {
+                write!(f, " cost={cost:.6}")?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -20,6 +20,7 @@ pub mod text;
 
 mod account;
 mod alerts;
+mod call;
 mod changes;
 mod fixed;
 mod gateway;

@@ -153,7 +153,7 @@ async fn every_attempt_is_accounted_for() {
     let metrics = setup.gateway.gateway.metrics();
     let spent = |candidate: &str, billed: &str| {
         let line = metrics.lines().find(|line| {
-            line.starts_with("backstop_spend{")
+            line.starts_with("backstop_spend_total{")
                 && line.contains(candidate)
                 && line.contains(&format!("billed=\"{billed}\""))
         });

@@ -54,6 +54,8 @@ pub struct Config {
     pub providers: BTreeMap<Name, Provider>,
     /// What callers can ask for. `*` takes any other name.
     pub models: BTreeMap<String, Model>,
+    /// What all prices are in, as metrics call it.
+    pub currency: String,
     /// Who may call, by the names that logs and metrics use. Where it is empty, anyone on this
     /// machine may.
     pub keys: BTreeMap<Name, Key>,

@@ -7,11 +7,12 @@ use backstop_core::{Name, context};
 use backstop_llm::{Error, abilities::estimate_tokens, dialect::Front};
 use http::{Request, Response, header};
 use tokio::time::Instant;
-use tracing::Instrument;
+use tracing::{Instrument, info};
 
 use super::{answer, body, refusal};
 use crate::{
-    account::{Account, Call, Outcome},
+    account::Account,
+    call::{Call, Outcome},
     callers::{Admitted, Caller},
     gateway::{Gateway, Running},
     request_id,
@@ -30,7 +31,20 @@ pub(super) async fn ask(
     let id = request_id::of(request.headers());
     let mut response = match answered(&gateway, front, request, &id, started).await {
         Ok(response) => response,
-        Err(error) => refusal::refuse(front, &error),
+        Err(error) => {
+            let response = refusal::refuse(front, &error);
+            let status = response.status().as_u16();
+            gateway.shared.metrics.refused(front.dialect(), status);
+            info!(
+                target: "backstop::call",
+                request_id = &*id,
+                front = front.dialect().as_str(),
+                outcome = "refused",
+                status,
+                code = error.code(),
+            );
+            response
+        }
     };
     request_id::stamp(response.headers_mut(), &id);
     response

@@ -38,7 +38,7 @@ pub(super) fn config(root: &mut Table<'_>) -> Option<Config> {
     let alerts = root.table("alerts").map(alerts).unwrap_or_default();
     let tls = root.table("tls").and_then(tls);
     let telemetry = root.table("telemetry").and_then(telemetry);
-    let prices = root.table("prices").map(models::prices).unwrap_or_default();
+    let (prices, currency) = root.table("prices").map(models::prices).unwrap_or_default();
     let models = root.require("models", "add a table [models.NAME] with its candidates");
     let models = models.and_then(|models| {
         let table = models.table()?;
@@ -68,6 +68,7 @@ pub(super) fn config(root: &mut Table<'_>) -> Option<Config> {
         limits,
         providers,
         models,
+        currency: currency.unwrap_or_else(|| "USD".to_owned()),
         keys: callers,
         admin,
         alerts,

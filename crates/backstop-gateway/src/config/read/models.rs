@@ -20,11 +20,23 @@ const CANDIDATES: &str = "add candidates = [\"provider:model\", …]";
 /// What candidates may refer to.
 pub(super) struct Known<'a> {
     pub(super) providers: &'a BTreeMap<Name, Provider>,
-    pub(super) prices: &'a BTreeMap<String, Price>,
+    pub(super) prices: &'a Prices,
 }
 
-/// Reads `[prices]`: `"anthropic:claude-opus-4-8" = { input = 5.0, output = 25.0 }`.
-pub(super) fn prices(table: Table<'_>) -> BTreeMap<String, Price> {
+/// What candidates cost.
+pub(super) type Prices = BTreeMap<String, Price>;
+
+/// Reads `[prices]`: `"anthropic:claude-opus-4-8" = { input = 5.0, output = 25.0 }`, and the
+/// currency that they are in.
+pub(super) fn prices(mut table: Table<'_>) -> (Prices, Option<String>) {
+    let currency = table.get("currency").and_then(|value| {
+        let text = value.string()?;
+        let is_word = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphabetic());
+        if !is_word {
+            value.problem("is no currency", "write it as \"USD\"");
+        }
+        is_word.then_some(text)
+    });
     let price = |value: Value<'_>| {
         let mut table = value.table()?;
         let amount = |value: Value<'_>| value.number(0.0..=f64::INFINITY);
@@ -39,10 +51,9 @@ pub(super) fn prices(table: Table<'_>) -> BTreeMap<String, Price> {
             cached: cached.or(input)?,
         })
     };
-    let entries = table.entries();
-    entries
-        .filter_map(|(name, value)| Some((name, price(value)?)))
-        .collect()
+    let entries = table.entries().filter(|(name, _)| name != "currency");
+    let prices = entries.filter_map(|(name, value)| Some((name, price(value)?)));
+    (prices.collect(), currency)
 }
 
 /// Reads `[models]`.
