@@ -88,6 +88,21 @@ def refused(model: str, kind: type, status: int, calls: int = 2) -> None:
     done(f"{model} is {kind.__name__} with {status}")
 
 
+def retries() -> None:
+    """The client's own retries are told the truth: how often each failing model is asked."""
+    for model, calls in (("unwilling", 1), ("invalid", 1), ("overloaded", 2)):
+        asked = []
+        http = anthropic.DefaultHttpxClient(event_hooks={"request": [asked.append]})
+        patient = client.with_options(max_retries=1, http_client=http)
+        try:
+            patient.messages.create(model=model, **ASK)
+        except anthropic.APIStatusError:
+            assert len(asked) == calls, (model, len(asked))
+        else:
+            raise AssertionError(f"{model} should have failed")
+    done("retries where they may help and nowhere else")
+
+
 def main() -> None:
     assert "smart" in [model.id for model in client.models.list()]
     done("models")
@@ -95,6 +110,7 @@ def main() -> None:
         message(model)
         stream(model)
         tools(model)
+    retries()
     refused("no-such-model", anthropic.NotFoundError, 404)
     refused("overloaded", anthropic.InternalServerError, 503)
     refused("limited", anthropic.RateLimitError, 429, calls=1)

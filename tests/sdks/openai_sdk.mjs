@@ -61,6 +61,21 @@ for (const model of models.split(",")) {
   done(`tool call with ${model}`);
 }
 
+// The client's own retries are told the truth: how often each failing model is asked.
+for (const [model, calls] of [["unwilling", 1], ["invalid", 1], ["overloaded", 2]]) {
+  let asked = 0;
+  const patient = client.withOptions({
+    maxRetries: 1,
+    fetch: (...request) => {
+      asked += 1;
+      return fetch(...request);
+    },
+  });
+  await assert.rejects(patient.chat.completions.create({ model, messages }));
+  assert.equal(asked, calls, model);
+}
+done("retries where they may help and nowhere else");
+
 for (const [model, kind, status] of [
   ["no-such-model", OpenAI.NotFoundError, 404],
   ["overloaded", OpenAI.InternalServerError, 503],

@@ -117,6 +117,23 @@ def responses(model: str) -> None:
         if event.type == "response.completed":
             completed = event.response
     assert completed is not None and completed.output_text == text, (text, completed)
+    with client.responses.stream(model=model, input="Say hello.") as events:
+        said = "".join(e.delta for e in events if e.type == "response.output_text.delta")
+        final = events.get_final_response()
+    assert final.status == "completed" and final.output_text == said, final
+    tool = {"type": "function", "name": "get_weather", "strict": False}
+    tool["parameters"] = {"type": "object", "properties": {"city": {"type": "string"}}}
+    force = {"type": "function", "name": "get_weather"}
+    ask = {"model": model, "input": "Weather?", "tools": [tool], "tool_choice": force}
+    with client.responses.stream(**ask) as events:
+        list(events)
+        final = events.get_final_response()
+    call = next(item for item in final.output if item.type == "function_call")
+    assert call.name == "get_weather" and json.loads(call.arguments) is not None, final
+    history = [{"role": "user", "content": "Weather?"}, *final.output]
+    history.append({"type": "function_call_output", "call_id": call.call_id, "output": "sunny"})
+    again = client.responses.create(model=model, input=history, tools=[tool])
+    assert again.output_text, again
     done(f"responses with {model}")
 
 
@@ -137,6 +154,21 @@ def refused(model: str, kind: type, status: int, calls: int = 2, **headers: str)
     done(f"{model} is {kind.__name__} with {status}")
 
 
+def retries() -> None:
+    """The client's own retries are told the truth: how often each failing model is asked."""
+    for model, calls in (("unwilling", 1), ("invalid", 1), ("overloaded", 2)):
+        asked = []
+        http = openai.DefaultHttpxClient(event_hooks={"request": [asked.append]})
+        patient = client.with_options(max_retries=1, http_client=http)
+        try:
+            patient.chat.completions.create(model=model, messages=ASK)
+        except openai.APIStatusError:
+            assert len(asked) == calls, (model, len(asked))
+        else:
+            raise AssertionError(f"{model} should have failed")
+    done("retries where they may help and nowhere else")
+
+
 def models() -> None:
     assert "smart" in [model.id for model in client.models.list()]
     done("models")
@@ -153,6 +185,7 @@ def main() -> None:
             structured(model)
         if "responses" in sys.argv[3:]:
             responses(model)
+    retries()
     refused("no-such-model", openai.NotFoundError, 404)
     refused("overloaded", openai.InternalServerError, 503)
     refused("limited", openai.RateLimitError, 429, calls=1, retry_after="7")

@@ -62,6 +62,7 @@ impl Setup {
             ),
             ("denied", Dialect::OpenAi, Some(Fault::denied())),
             ("invalid", Dialect::OpenAi, Some(Fault::invalid())),
+            ("unwilling", Dialect::OpenAi, Some(Fault::denied())),
         ] {
             let simulator = Simulator::builder(dialect)
                 .pace(Pace::INSTANT)

@@ -166,7 +166,11 @@ fn the_proof_of_a_thought_without_words_is_told_in_every_front_and_interrupts_no
                 Part::Thinking(thinking) => thinking.signature.clone(),
                 _ => None,
             });
-        assert_eq!(thoughts.collect::<Vec<_>>(), vec![signature.clone()], "{front}");
+        assert_eq!(
+            thoughts.collect::<Vec<_>>(),
+            vec![signature.clone()],
+            "{front}"
+        );
         if front == Dialect::Responses {
             let messages = completion.choices[0].content.iter();
             assert_eq!(messages.filter(|part| part.as_text().is_some()).count(), 1);
@@ -398,4 +402,17 @@ fn an_answer_without_a_time_is_dated_by_the_fronts_that_tell_one() {
         let read = collect(read(front, &written));
         assert!(read.created > Some(late), "{front}: {:?}", read.created);
     }
+}
+
+#[test]
+fn what_begins_a_response_holds_nothing_of_it_yet() {
+    // Gemini's first piece brings the beginning and the first words at once.
+    let first = Chunk::new(vec![start(), text("Hello")]);
+    let mut encoder = Dialect::Responses.front().encoder(&ChatRequest::new("m"));
+    let mut out = Vec::new();
+    encoder.chunk(&first, &mut out);
+    let created: Value = serde_json::from_slice(sse(&out)[0].data()).expect("JSON");
+    assert_eq!(created["type"], "response.created");
+    assert_eq!(created["response"]["output"], serde_json::json!([]));
+    assert_eq!(created["response"]["usage"], Value::Null);
 }

@@ -210,9 +210,11 @@ impl<'a> OutResponse<'a> {
             (Stage::Failed, _) => ("failed", None),
         };
         let id = own_id("resp", &completion.id);
-        let output = choice
-            .map(|choice| write_output(&choice.content, &id))
-            .unwrap_or_default();
+        let output = match (stage, choice) {
+            // What has been said by then follows as items of its own.
+            (Stage::Begun, _) | (_, None) => Vec::new(),
+            (_, Some(choice)) => write_output(&choice.content, &id),
+        };
         Self {
             id,
             object: "response",
@@ -233,7 +235,10 @@ impl<'a> OutResponse<'a> {
             tools: [],
             top_p: None,
             truncation: "disabled",
-            usage: completion.usage.map(WireUsage::from),
+            usage: completion
+                .usage
+                .filter(|_| stage != Stage::Begun)
+                .map(WireUsage::from),
             metadata: serde_json::Map::new(),
         }
     }
