@@ -88,8 +88,10 @@ impl Account {
             self.call.trail = served.trail.clone();
         }
         for event in &chunk.events {
-            if let Event::Usage(usage) = event {
-                self.call.usage = Some(*usage);
+            match event {
+                Event::Usage(usage) => self.call.usage = Some(*usage),
+                Event::Start { model, .. } => self.call.note_model(model),
+                _ => {}
             }
         }
     }
@@ -97,6 +99,7 @@ impl Account {
     /// The whole answer came at once.
     pub(crate) fn whole(&mut self, completion: &Arc<Completion>) {
         self.call.usage = completion.usage;
+        self.call.note_model(&completion.model);
         if let Some(keep) = self.keep.take().filter(|_| self.is_good()) {
             keep.answers.keep(keep.question, completion.clone());
         }

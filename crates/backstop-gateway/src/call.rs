@@ -72,6 +72,11 @@ impl Call {
         answered.saturating_sub(before)
     }
 
+    /// Notes on the span which model answers.
+    pub(crate) fn note_model(&self, model: &str) {
+        self.span.record("gen_ai.response.model", model);
+    }
+
     /// Notes on the span how the call ended.
     pub(crate) fn close_span(&self) {
         if self.span.is_disabled() {

@@ -1,7 +1,8 @@
 //! Log lines to standard error, and spans to a collector.
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, time::Duration};
 
+use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 use tracing_subscriber::{
     EnvFilter, Layer, layer::SubscriberExt, registry, util::SubscriberInitExt,
 };
@@ -14,8 +15,29 @@ use crate::{
 /// What is logged where `RUST_LOG` does not say: each call, and what is out of the ordinary.
 const STANDARD: &str = "info,backstop::trace=off";
 
+/// How long the last spans may take to be sent.
+const LAST: Duration = Duration::from_secs(2);
+
+/// What was started. Spans are sent for as long as it lives.
+#[derive(Debug)]
+#[must_use = "spans are sent for as long as it lives"]
+pub struct Logging {
+    sending: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Logging {
+    /// Waits until the last spans have been sent.
+    pub async fn finish(self) {
+        if let Some((stop, sending)) = self.sending {
+            drop(stop);
+            // A collector that is away does not keep the program from ending.
+            let _ = timeout(LAST, sending).await;
+        }
+    }
+}
+
 /// Logs to standard error, as text or as JSON, and sends spans where the config says so.
-pub fn start(json: bool, telemetry: Option<&Telemetry>) {
+pub fn start(json: bool, telemetry: Option<&Telemetry>) -> Logging {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(STANDARD));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
@@ -27,11 +49,14 @@ pub fn start(json: bool, telemetry: Option<&Telemetry>) {
     };
     // A layer that isn't there would have every span made all the same, for nobody.
     let mut layers = vec![lines];
-    if let Some(telemetry) = telemetry {
+    let sending = telemetry.map(|telemetry| {
         let (layer, spans) = Otlp::new();
-        tokio::spawn(otlp::send(spans, telemetry.clone()));
         layers.push(layer.with_filter(Otlp::filter()).boxed());
-    }
+        let (stop, stopped) = oneshot::channel();
+        let sending = otlp::send(spans, telemetry.clone(), stopped);
+        (stop, tokio::spawn(sending))
+    });
     // Where logging has been set up already, that stays.
     let _ = registry().with(layers).try_init();
+    Logging { sending }
 }

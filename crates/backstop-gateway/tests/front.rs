@@ -215,3 +215,16 @@ async fn speaks_tls_where_there_is_a_certificate() {
     let answer = client.get(url).send().await.expect("an answer comes");
     assert_eq!(answer.status(), 200);
 }
+
+#[tokio::test]
+async fn the_callers_trace_goes_on_at_the_provider_where_no_spans_are_sent() {
+    let setup = Setup::new().await;
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let request = setup.gateway.post("/v1/chat/completions", &hello());
+    let request = request.header("traceparent", traceparent);
+    request.send().await.expect("an answer comes");
+    assert_eq!(
+        setup.primary.calls()[0].header("traceparent"),
+        Some(traceparent)
+    );
+}

@@ -29,11 +29,13 @@ impl Serve {
         match &self.config {
             Some(path) => {
                 let config = Config::load(path)?;
-                log::start(self.json, config.telemetry.as_ref());
-                self.serve(config, None).await
+                let logging = log::start(self.json, config.telemetry.as_ref());
+                let served = self.serve(config, None).await;
+                logging.finish().await;
+                served
             }
             None => {
-                log::start(self.json, None);
+                let _logging = log::start(self.json, None);
                 let demo = Demo::start().await?;
                 let config = demo.config()?;
                 self.serve(config, Some(demo)).await

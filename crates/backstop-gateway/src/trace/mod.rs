@@ -28,6 +28,8 @@ pub(crate) fn call(
         otel.name = Empty,
         otel.kind = "server",
         gen_ai.operation.name = "chat",
+        // To its callers, the gateway is who provides.
+        gen_ai.provider.name = "backstop",
         gen_ai.request.model = request.model(),
         gen_ai.request.stream = request.is_streamed(),
         gen_ai.request.max_tokens = request.chat().max_tokens,

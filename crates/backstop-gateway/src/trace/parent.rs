@@ -7,6 +7,8 @@ use std::{fmt, str::FromStr};
 pub(crate) struct Parent {
     pub(super) trace: u128,
     pub(super) span: u64,
+    /// Whether the trace is one of those that are kept: who begins it decides that for all.
+    pub(super) sampled: bool,
 }
 
 impl Parent {
@@ -15,6 +17,7 @@ impl Parent {
         Self {
             trace: fastrand::u128(1..),
             span: fastrand::u64(1..),
+            sampled: true,
         }
     }
 }
@@ -36,17 +39,22 @@ impl FromStr for Parent {
         let version = part(2)?;
         let trace = u128::from_str_radix(part(32)?, 16).map_err(|_| NoParent)?;
         let span = u64::from_str_radix(part(16)?, 16).map_err(|_| NoParent)?;
-        part(2)?;
+        let flags = u8::from_str_radix(part(2)?, 16).map_err(|_| NoParent)?;
         if version == "ff" || trace == 0 || span == 0 {
             return Err(NoParent);
         }
-        Ok(Self { trace, span })
+        Ok(Self {
+            trace,
+            span,
+            sampled: flags & 1 == 1,
+        })
     }
 }
 
 impl fmt::Display for Parent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-01", self.trace, self.span)
+        let flags = u8::from(self.sampled);
+        write!(f, "00-{:032x}-{:016x}-{flags:02x}", self.trace, self.span)
     }
 }
 
@@ -58,15 +66,11 @@ mod tests {
     fn reads_what_it_writes_and_nothing_else() {
         let own = Parent::new();
         assert_eq!(own.to_string().parse::<Parent>().ok(), Some(own));
-        let known = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert_eq!(
-            known
-                .parse::<Parent>()
-                .map(|it| it.to_string())
-                .ok()
-                .as_deref(),
-            Some(known)
-        );
+        for flags in ["00", "01"] {
+            let known = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+            let read = known.parse::<Parent>().expect("is one");
+            assert_eq!(read.to_string(), known);
+        }
         for wrong in [
             "",
             "00-0-0-01",

@@ -6,6 +6,7 @@
 #[path = "../common/fronts.rs"]
 mod fronts;
 mod load;
+#[path = "../common/program.rs"]
 mod program;
 mod told;
 

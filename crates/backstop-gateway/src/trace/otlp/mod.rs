@@ -1,21 +1,18 @@
-//! Sends spans to a collector, by OTLP over HTTP in JSON.
+//! Notes spans, to be sent to a collector by OTLP.
+
+mod send;
 
 use std::{
     fmt,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use reqwest::Client;
 use serde_json::{Value, json};
-use tokio::{
-    sync::mpsc,
-    time::{self, Instant},
-};
+use tokio::sync::mpsc;
 use tracing::{
     Id, Metadata, Span, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Record},
-    warn,
 };
 use tracing_subscriber::{
     Layer, Registry,
@@ -23,21 +20,12 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
+pub(crate) use self::send::send;
 use super::{TARGET, parent::Parent};
-use crate::config::Telemetry;
 
 /// How many spans may wait to be sent. Beyond it they are dropped: a collector that is away must
 /// not fill the memory.
 const WAITING: usize = 8_192;
-
-/// How many are sent at a time.
-const BATCH: usize = 512;
-
-/// How long the first of a batch waits for others.
-const DELAY: Duration = Duration::from_secs(2);
-
-/// How long the collector may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Takes note of spans, for [`send`].
 #[derive(Debug)]
@@ -102,6 +90,7 @@ where
             .and_then(|outer| outer.extensions().get::<Noted>().map(|noted| noted.at));
         if let Some(outer) = outer.or_else(|| noted.caller()) {
             noted.at.trace = outer.trace;
+            noted.at.sampled = outer.sampled;
             noted.parent = Some(outer.span);
         }
         span.extensions_mut().insert(noted);
@@ -119,7 +108,7 @@ where
         let noted = context
             .span(&id)
             .and_then(|span| span.extensions_mut().remove::<Noted>());
-        if let Some(mut noted) = noted {
+        if let Some(mut noted) = noted.filter(|noted| noted.at.sampled) {
             noted.ended = now();
             // One that finds no place is dropped.
             let _ = self.spans.try_send(noted);
@@ -153,6 +142,11 @@ impl Noted {
                 } else {
                     CLIENT
                 };
+            }
+            // The convention has a list of these, one for each choice.
+            name @ "gen_ai.response.finish_reasons" => {
+                let list = json!({ "arrayValue": { "values": [value] } });
+                self.attributes.push((name, list));
             }
             name => {
                 self.attributes.retain(|(known, _)| *known != name);
@@ -214,61 +208,4 @@ impl Visit for Noted {
 fn now() -> u128 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_nanos())
-}
-
-/// Sends spans for as long as there are any to come.
-pub(crate) async fn send(mut spans: Noteds, telemetry: Telemetry) {
-    let Ok(client) = Client::builder().timeout(PATIENCE).build() else {
-        return;
-    };
-    let mut away = false;
-    while let Some(first) = spans.recv().await {
-        let mut batch = vec![first];
-        let until = Instant::now() + DELAY;
-        while batch.len() < BATCH {
-            match time::timeout_at(until, spans.recv()).await {
-                Ok(Some(span)) => batch.push(span),
-                _ => break,
-            }
-        }
-        let mut request = client
-            .post(&telemetry.traces)
-            .header("content-type", "application/json")
-            .body(body(&telemetry.service, &batch).to_string());
-        for (name, value) in &telemetry.headers {
-            request = request.header(name, value.expose());
-        }
-        let sent = request
-            .send()
-            .await
-            .and_then(reqwest::Response::error_for_status);
-        match sent {
-            Ok(_) => away = false,
-            // It is said once for each time that the collector is away.
-            Err(error) if !away => {
-                away = true;
-                warn!("spans could not be sent: {}", error.without_url());
-            }
-            Err(_) => {}
-        }
-    }
-}
-
-fn body(service: &str, batch: &[Noted]) -> Value {
-    let attribute =
-        |key: &str, value: &str| json!({ "key": key, "value": { "stringValue": value } });
-    json!({
-        "resourceSpans": [{
-            "resource": {
-                "attributes": [
-                    attribute("service.name", service),
-                    attribute("service.version", env!("CARGO_PKG_VERSION")),
-                ],
-            },
-            "scopeSpans": [{
-                "scope": { "name": "backstop", "version": env!("CARGO_PKG_VERSION") },
-                "spans": batch.iter().map(Noted::json).collect::<Value>(),
-            }],
-        }],
-    })
 }
