@@ -71,7 +71,7 @@ impl<L> Shared<L> {
     }
 
     pub(crate) fn refused(&self, refusal: Refusal) -> Open {
-        Open::new(self.name.clone(), refusal.reason(), refusal.wait())
+        Open::new(self.name.clone(), refusal.reason, refusal.wait())
     }
 
     pub(crate) fn follow(&self) -> broadcast::Receiver<Transition> {
@@ -130,7 +130,7 @@ impl<L: Listener> Shared<L> {
     #[inline]
     pub(crate) fn refuse(&self, refusal: Refusal) -> Token {
         self.machine.count_refused();
-        self.listener.on_refused(&self.name, refusal.reason());
+        self.listener.on_refused(&self.name, refusal.reason);
         Token::refused(refusal)
     }
 

@@ -1,5 +1,6 @@
 //! What changes rarely, and under the machine's lock.
 
+use backstop_core::Reason;
 use tokio::sync::broadcast;
 
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
     rate::Span,
     rules::Rules,
     state::Machine,
-    token::{Reason, Refusal, Token},
+    token::{Refusal, Token},
     wait::micros,
     window::{Past, Tally},
 };

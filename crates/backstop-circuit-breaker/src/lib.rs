@@ -31,7 +31,7 @@ mod wait;
 mod window;
 mod word;
 
-pub use backstop_core::{AtOnce, FaultKind, FaultKinds, Gate, Open, UntilEnd};
+pub use backstop_core::{AtOnce, FaultKind, FaultKinds, Gate, Open, Reason, UntilEnd};
 
 pub use self::{
     breaker::CircuitBreaker,

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use backstop_core::Name;
+use backstop_core::{Name, Reason};
 use tokio::time::Instant;
 
 /// The state of a circuit.
@@ -156,7 +156,7 @@ pub trait Listener {
     }
 
     /// The circuit `name` refused a call.
-    fn on_refused(&self, name: &Name, reason: &'static str) {
+    fn on_refused(&self, name: &Name, reason: Reason) {
         let _ = (name, reason);
     }
 }
@@ -172,7 +172,7 @@ impl<L: Listener + ?Sized> Listener for std::sync::Arc<L> {
         (**self).on_exceeded(name, cause);
     }
 
-    fn on_refused(&self, name: &Name, reason: &'static str) {
+    fn on_refused(&self, name: &Name, reason: Reason) {
         (**self).on_refused(name, reason);
     }
 }

@@ -4,12 +4,14 @@
 //! choosing. While the circuit is closed a call touches a word or two by atomic instructions; the
 //! changes of state, and the probes of a half-open circuit, are few and take a lock ([`Cold`]).
 
+use backstop_core::Reason;
+
 use crate::{
     Cause, State,
     cold::{Change, Cold, News},
     rules::Rules,
     sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, lock},
-    token::{Reason, Refusal, Token},
+    token::{Refusal, Token},
     window::Present,
     word::{AtomicWord, Word},
 };

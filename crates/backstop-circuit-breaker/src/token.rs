@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use backstop_core::Reason;
+
 use crate::word::Word;
 
 /// An admitted call's claim on its circuit: the generation that let it in, and its part in it.
@@ -187,30 +189,8 @@ pub(crate) struct Refusal {
     pub(crate) wait: u64,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Reason {
-    HalfOpen,
-    HeldOff,
-    Isolated,
-    Open,
-}
-
-impl Reason {
-    /// Every reason, in the order in which they are declared.
-    const ALL: [Self; 4] = [Self::HalfOpen, Self::HeldOff, Self::Isolated, Self::Open];
-}
-
 impl Refusal {
     pub(crate) const UNKNOWN: u64 = u64::MAX;
-
-    pub(crate) const fn reason(&self) -> &'static str {
-        match self.reason {
-            Reason::HalfOpen => "circuit half-open",
-            Reason::HeldOff => "held off",
-            Reason::Isolated => "isolated",
-            Reason::Open => "circuit open",
-        }
-    }
 
     pub(crate) const fn wait(&self) -> Option<Duration> {
         match self.wait {

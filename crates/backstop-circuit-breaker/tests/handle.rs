@@ -2,7 +2,9 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use backstop_circuit_breaker::{CircuitBreaker, FaultKind, Jitter, OpenWait, Policy, State};
+use backstop_circuit_breaker::{
+    CircuitBreaker, FaultKind, Jitter, OpenWait, Policy, Reason, State,
+};
 use tokio::time::advance;
 
 const OPEN: Duration = Duration::from_secs(5);
@@ -37,7 +39,10 @@ async fn is_isolated_until_the_last_guard_is_gone() {
     let first = breaker.isolate();
     let second = breaker.isolate();
     let open = breaker.try_acquire().unwrap_err();
-    assert_eq!((open.reason(), open.retry_after()), ("isolated", None));
+    assert_eq!(
+        (open.reason(), open.retry_after()),
+        (Reason::Isolated, None)
+    );
     breaker.reset();
     drop(first);
     assert_eq!(breaker.state(), State::ForcedOpen);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use backstop_circuit_breaker::{
-    Cause, CircuitBreaker, FaultKind, Jitter, Listener, OpenWait, Policy, State, Transition,
+    Cause, CircuitBreaker, FaultKind, Jitter, Listener, OpenWait, Policy, Reason, State, Transition,
 };
 use backstop_core::Name;
 use tokio::time::advance;
@@ -56,7 +56,7 @@ impl Listener for Log {
         self.write(format!("{name}: exceeded, {cause}"));
     }
 
-    fn on_refused(&self, name: &Name, reason: &'static str) {
+    fn on_refused(&self, name: &Name, reason: Reason) {
         self.write(format!("{name}: refused, {reason}"));
     }
 }

@@ -7,7 +7,7 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use crate::{Fault, FaultKind, Name, Trail, trail::Rounded};
+use crate::{Fault, FaultKind, Name, Trail, span::Span, trail::Rounded};
 
 /// A boxed error, as tower has it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -52,7 +52,7 @@ impl fmt::Display for Limit {
 #[derive(Clone, Debug)]
 pub struct Elapsed {
     limit: Limit,
-    after: Duration,
+    after: Span,
     trail: Trail,
 }
 
@@ -62,7 +62,7 @@ impl Elapsed {
     pub const fn new(limit: Limit, after: Duration) -> Self {
         Self {
             limit,
-            after,
+            after: Span::new(after),
             trail: Trail::new(),
         }
     }
@@ -83,7 +83,7 @@ impl Elapsed {
     /// How long the call had then taken, from the start of that limit.
     #[must_use]
     pub const fn after(&self) -> Duration {
-        self.after
+        Duration::from_nanos(self.after.0)
     }
 
     /// What had failed before it ran out.
@@ -105,7 +105,7 @@ impl fmt::Display for Elapsed {
             f,
             "{} limit reached after {}",
             self.limit,
-            Rounded(self.after)
+            Rounded(self.after())
         )?;
         if !self.trail.is_empty() {
             write!(f, ", having tried: {}", self.trail)?;
@@ -116,22 +116,58 @@ impl fmt::Display for Elapsed {
 
 impl Error for Elapsed {}
 
+/// Why a circuit breaker refuses a call.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Some calls try it out already, and no more are let through.
+    HalfOpen,
+    /// The service asked to be left alone.
+    HeldOff,
+    /// A person has cut it off.
+    Isolated,
+    /// It has failed too often.
+    Open,
+}
+
+impl Reason {
+    /// Every reason, in the order in which they are declared.
+    pub const ALL: [Self; 4] = [Self::HalfOpen, Self::HeldOff, Self::Isolated, Self::Open];
+
+    /// In a word or two.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HalfOpen => "circuit half-open",
+            Self::HeldOff => "held off",
+            Self::Isolated => "isolated",
+            Self::Open => "circuit open",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// A circuit breaker refused the call. Made by the circuit breaker layer.
 #[derive(Clone, Debug)]
 pub struct Open {
     name: Name,
-    reason: &'static str,
-    retry_after: Option<Duration>,
+    retry_after: Span,
+    reason: Reason,
 }
 
 impl Open {
-    /// The circuit `name` refused, because it is `reason`: `open`, `held off`, `isolated`.
+    /// The circuit `name` refused because of `reason`.
     #[must_use]
-    pub const fn new(name: Name, reason: &'static str, retry_after: Option<Duration>) -> Self {
+    pub const fn new(name: Name, reason: Reason, retry_after: Option<Duration>) -> Self {
         Self {
             name,
+            retry_after: Span::of(retry_after),
             reason,
-            retry_after,
         }
     }
 
@@ -141,33 +177,31 @@ impl Open {
         &self.name
     }
 
-    /// Why it refused, in a word or two.
+    /// Why it refused.
     #[must_use]
-    pub const fn reason(&self) -> &'static str {
+    pub const fn reason(&self) -> Reason {
         self.reason
     }
 
     /// When a call may be let through again, from now on; none where only a person can tell.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        self.retry_after.get()
     }
 
     /// The fault that this error is.
     #[must_use]
     pub const fn fault(&self) -> Fault {
-        let fault = Fault::new(FaultKind::Refused).because(self.reason);
-        match self.retry_after {
-            Some(wait) => fault.with_retry_after(wait),
-            None => fault,
-        }
+        Fault::new(FaultKind::Refused)
+            .because(self.reason.as_str())
+            .with_span(self.retry_after)
     }
 }
 
 impl fmt::Display for Open {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.name, self.reason)?;
-        match self.retry_after {
+        match self.retry_after() {
             Some(wait) => write!(f, ", retry in {}", Rounded(wait)),
             None => Ok(()),
         }

@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::span::Span;
+
 /// What kind of failure a call met.
 ///
 /// The kinds are few on purpose: a layer decides by kind whether to retry, to fail over, or to
@@ -184,7 +186,7 @@ pub struct Fault {
     kind: FaultKind,
     status: Option<u16>,
     should_retry: Option<bool>,
-    retry_after: Option<Duration>,
+    retry_after: Span,
     reason: Option<&'static str>,
 }
 
@@ -196,7 +198,7 @@ impl Fault {
             kind,
             status: None,
             should_retry: None,
-            retry_after: None,
+            retry_after: Span::NONE,
             reason: None,
         }
     }
@@ -216,7 +218,7 @@ impl Fault {
     /// How long the service asked to be left alone, from now on.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        self.retry_after.get()
     }
 
     /// What the service said outright about trying again (`x-should-retry`, gRPC pushback).
@@ -241,7 +243,14 @@ impl Fault {
     /// The same failure, to be tried again only after `wait`.
     #[must_use]
     pub const fn with_retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait);
+        self.retry_after = Span::new(wait);
+        self
+    }
+
+    /// The same fault, of a service that asked for this wait, or for none.
+    #[inline]
+    pub(crate) const fn with_span(mut self, wait: Span) -> Self {
+        self.retry_after = wait;
         self
     }
 

@@ -21,6 +21,8 @@ mod grpc;
 pub mod http;
 mod retry_after;
 mod served_by;
+mod span;
+mod timer;
 mod trail;
 
 #[cfg(feature = "grpc")]
@@ -32,11 +34,12 @@ pub use self::{
     budget::{Budget, InvalidBudget, Spent, Withdrawal},
     classify::{Classify, ClassifyFn, ErrorsAreTransient, Verdict, classify_fn},
     deadline::Deadline,
-    error::{BoxError, Elapsed, Exhausted, Limit, Open},
+    error::{BoxError, Elapsed, Exhausted, Limit, Open, Reason},
     fault::{Fault, FaultKind, FaultKinds},
     gate::Gate,
     retry_after::RetryHint,
     served_by::{ServedBy, Stamp, Stamped, StampedError},
     tail::{AtOnce, Completes, End, Tail, UntilEnd, Watch},
+    timer::Timer,
     trail::{Attempt, Name, Trail},
 };

@@ -177,8 +177,10 @@ impl Trail {
     }
 
     /// How many attempts were recorded, listed or not.
-    pub(crate) fn recorded(&self) -> usize {
-        self.attempts().len() + self.omitted() as usize
+    pub(crate) fn recorded(&self) -> u32 {
+        // There are [`Trail::LIMIT`] at most.
+        let listed = self.attempts().len() as u32;
+        listed.saturating_add(self.omitted())
     }
 
     /// Adds one attempt.

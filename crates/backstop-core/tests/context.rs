@@ -8,9 +8,12 @@ use std::{
 
 use backstop_core::{
     Attempt, Deadline, Fault, FaultKind, Name, Trail,
-    context::{self, Captured, Scope},
+    context::{self, Captured, Due, Scope},
 };
-use tokio::{task::yield_now, time::Instant};
+use tokio::{
+    task::yield_now,
+    time::{Instant, advance},
+};
 use tokio_test::{assert_pending, assert_ready, task};
 
 fn failed(number: u32) -> Attempt {
@@ -173,7 +176,7 @@ async fn what_is_captured_can_be_carried_to_another_task() {
 #[tokio::test(start_paused = true)]
 async fn a_reading_of_the_clock_is_shared_only_within_its_guard() {
     let before = Instant::now();
-    tokio::time::advance(Duration::from_secs(1)).await;
+    advance(Duration::from_secs(1)).await;
     {
         let _now = context::enter_now(before);
         assert_eq!(context::now(), before);
@@ -203,4 +206,58 @@ fn names_are_shared_and_not_copied() {
         trail.attempts()[0].candidate.as_ref().unwrap(),
         &name
     ));
+}
+
+#[test]
+fn a_call_that_is_dropped_leaves_its_trail_to_whoever_drops_it() {
+    let mut call = task::spawn(context::traced(async {
+        context::record(failed(1));
+        yield_now().await;
+    }));
+    context::begin_poll();
+    assert_pending!(call.poll());
+    let trail = context::trail_of_dropped(|| drop(call));
+    assert_eq!(numbers(&trail), [1]);
+    context::begin_poll();
+    assert!(context::trail_of_dropped(|| ()).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_is_put_on_the_clock_when_someone_asks_for_it() {
+    let within = |seconds| Due::within(Duration::from_secs(seconds));
+    let mut outer = within(5);
+    {
+        let _outer = outer.enter();
+        advance(Duration::from_secs(1)).await;
+        let expected = Deadline::after(Instant::now(), Duration::from_secs(5));
+        assert_eq!(context::deadline(), Some(expected));
+        let mut inner = within(9);
+        {
+            let _inner = inner.enter();
+            assert_eq!(context::deadline(), Some(expected));
+        }
+        assert_eq!(inner.deadline(), Some(expected));
+        let mut tighter = within(2);
+        {
+            let _tighter = tighter.enter();
+            let expected = Deadline::after(Instant::now(), Duration::from_secs(2));
+            assert_eq!(context::deadline(), Some(expected));
+        }
+        assert_eq!(context::deadline(), Some(expected));
+    }
+    assert!(outer.deadline().is_some());
+    assert_eq!(context::deadline(), None);
+}
+
+#[test]
+fn no_limit_leaves_an_outer_one_in_place() {
+    let mut outer = Due::within(Duration::from_secs(5));
+    let mut never = Due::NEVER;
+    {
+        let _outer = outer.enter();
+        let _never = never.enter();
+        assert!(context::deadline().is_some());
+    }
+    assert!(outer.deadline().is_some());
+    assert_eq!(never.deadline(), None);
 }

@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use backstop_core::{
-    Attempt, BoxError, Elapsed, Exhausted, Fault, FaultKind, FaultKinds, Limit, Open, Trail,
+    Attempt, BoxError, Elapsed, Exhausted, Fault, FaultKind, FaultKinds, Limit, Open, Reason, Trail,
 };
 
 fn trail() -> Trail {
@@ -16,11 +16,7 @@ fn trail() -> Trail {
             .on("anthropic".into())
             .took(Duration::from_millis(212)),
     );
-    let open = Open::new(
-        "openai".into(),
-        "circuit open",
-        Some(Duration::from_secs(41)),
-    );
+    let open = Open::new("openai".into(), Reason::Open, Some(Duration::from_secs(41)));
     trail.push(Attempt::passed_over(open.fault()).on("openai".into()));
     trail
 }
@@ -66,7 +62,7 @@ fn one_candidate_is_not_called_all() {
 fn open_says_who_why_and_until_when() {
     let open = Open::new(
         "anthropic".into(),
-        "circuit open",
+        Reason::Open,
         Some(Duration::from_millis(1500)),
     );
     assert_eq!(open.to_string(), "anthropic: circuit open, retry in 1.5 s");
@@ -75,7 +71,7 @@ fn open_says_who_why_and_until_when() {
         open.fault().retry_after(),
         Some(Duration::from_millis(1500))
     );
-    let isolated = Open::new("db".into(), "isolated", None);
+    let isolated = Open::new("db".into(), Reason::Isolated, None);
     assert_eq!(isolated.to_string(), "db: isolated");
 }
 

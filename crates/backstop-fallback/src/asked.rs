@@ -37,7 +37,7 @@ impl Asked {
     /// The candidate doesn't answer at once, so that how long it takes is worth knowing.
     #[inline]
     pub(crate) fn pending(&mut self) {
-        self.since.get_or_insert_with(Instant::now);
+        self.since.get_or_insert_with(context::paused_at);
     }
 
     /// How long it has been asked.

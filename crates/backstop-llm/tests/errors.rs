@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backstop_core::{Attempt, Exhausted, Fault, FaultKind, Open, Trail};
+use backstop_core::{Attempt, Exhausted, Fault, FaultKind, Open, Reason, Trail};
 use backstop_llm::{Dialect, Error};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
@@ -231,7 +231,7 @@ fn an_exhausted_chain_tells_every_attempt_and_keeps_the_last_error() {
             .on("a".into())
             .took(Duration::from_millis(212)),
     );
-    let open = Open::new("b".into(), "circuit open", Some(Duration::from_secs(41)));
+    let open = Open::new("b".into(), Reason::Open, Some(Duration::from_secs(41)));
     trail.push(Attempt::passed_over(open.fault()).on("b".into()));
     let error = Error::from(Exhausted::new(
         trail,

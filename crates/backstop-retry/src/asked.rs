@@ -7,19 +7,19 @@ use backstop_core::{
 use tokio::time::Instant;
 
 /// An attempt that is under way: what its record will need should it fail.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Asked {
     mark: Mark,
     since: Option<Instant>,
 }
 
 impl Asked {
-    /// The attempt has begun; the trail ended at `mark` then. The clock is not read for it: that
+    /// The attempt begins. The clock is not read for it: that
     /// would be the dearest part of a call that succeeds.
     #[inline]
-    pub(crate) fn since(mark: Mark) -> Self {
+    pub(crate) fn now() -> Self {
         Self {
-            mark,
+            mark: context::mark(),
             since: context::shared_now(),
         }
     }
@@ -27,7 +27,7 @@ impl Asked {
     /// It doesn't end at once, so that how long it takes is worth knowing.
     #[inline]
     pub(crate) fn pending(&mut self) {
-        self.since.get_or_insert_with(Instant::now);
+        self.since.get_or_insert_with(context::paused_at);
     }
 
     /// It failed, the attempt `number` after a wait: recorded on the trail, unless a layer further

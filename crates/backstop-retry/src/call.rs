@@ -16,15 +16,20 @@ const SENT_ONCE: &str = "failed, and the request could be sent only once";
 /// What one call carries from attempt to attempt.
 pub(crate) struct Call<S, Request, C, B, R> {
     number: u32,
-    asked: Asked,
     // Whether results are another retry's to judge, further out.
     is_within: bool,
+    pub(crate) asked: Asked,
     policy: Arc<Policy<C, B, R>>,
     // For the next attempt; none where there can't be one.
     service: Option<S>,
     request: Option<Request>,
     // None until a failure is to be tried again.
-    waits: Option<Waits<B>>,
+    again: Option<Again<B>>,
+}
+
+/// What a call carries besides once a failure is to be tried again.
+struct Again<B> {
+    waits: Waits<B>,
     // The wait before the coming attempt, and then the present one.
     wait: Duration,
     // What the present attempt cost.
@@ -56,39 +61,23 @@ impl<E> Last<E> {
 }
 
 impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
-    /// A call within an attempt of another retry, which passes through.
-    pub(crate) fn within(number: u32, asked: Asked, policy: Arc<Policy<C, B, R>>) -> Self {
-        Self {
-            number,
-            asked,
-            is_within: true,
-            policy,
-            service: None,
-            request: None,
-            waits: None,
-            wait: Duration::ZERO,
-            spent: None,
-        }
-    }
-
-    /// A call that has made its first attempt.
+    /// A call whose first attempt is yet to be made. Within the attempt `outer` of another retry,
+    /// which is 0 outside any, it passes through.
     #[inline]
-    pub(crate) fn first(
-        asked: Asked,
+    pub(crate) fn new(
+        outer: u32,
         policy: Arc<Policy<C, B, R>>,
         service: Option<S>,
         request: Option<Request>,
     ) -> Self {
         Self {
-            number: 1,
-            asked,
-            is_within: false,
+            number: outer.max(1),
+            is_within: outer > 0,
+            asked: Asked::default(),
             policy,
             service,
             request,
-            waits: None,
-            wait: Duration::ZERO,
-            spent: None,
+            again: None,
         }
     }
 
@@ -122,7 +111,7 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
             return Some(fault);
         }
         if let (Verdict::Success, Some(budget)) = (verdict, &policy.rules.budget) {
-            budget.success(self.spent.take());
+            budget.success(self.again.as_mut().and_then(|again| again.spent.take()));
         }
         None
     }
@@ -135,7 +124,10 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
         R: CloneRequest<Request>,
     {
         let (number, rules) = (self.number, &self.policy.rules);
-        let (wait, spent) = (self.wait, self.spent.take());
+        let (wait, spent) = match &mut self.again {
+            Some(again) => (again.wait, again.spent.take()),
+            None => (Duration::ZERO, None),
+        };
         if let (FaultKind::Refused, Some(spent), Some(budget)) =
             (fault.kind(), spent, &rules.budget)
         {
@@ -153,13 +145,17 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
         if !is_allowed || !context::may_attempt() {
             return None;
         }
-        let waits = self.waits.get_or_insert_with(|| Waits::new(&self.policy));
-        self.wait = waits.next(fault, rules)?;
-        if !rules.fits(self.wait, now) {
+        let again = self.again.get_or_insert_with(|| Again {
+            waits: Waits::new(&self.policy),
+            wait: Duration::ZERO,
+            spent: None,
+        });
+        again.wait = again.waits.next(fault, rules)?;
+        if !rules.fits(again.wait, now) {
             return None;
         }
         let paid = rules.pay(fault.kind()).ok()?;
-        Some((self.wait, paid))
+        Some((again.wait, paid))
     }
 
     /// Whether the service would take another call just now.
@@ -209,8 +205,10 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
         if self.number < rules.attempts.get() {
             self.request = requests.clone_request(&request);
         }
-        self.spent = paid.map(Withdrawal::spend);
-        self.asked = Asked::since(context::mark());
+        if let Some(again) = &mut self.again {
+            again.spent = paid.map(Withdrawal::spend);
+        }
+        self.asked = Asked::now();
         let _attempt = context::enter_attempt(self.number);
         let service = self.service.as_mut().expect("it was planned for");
         service.call(request)

@@ -7,11 +7,11 @@ use std::{
 };
 
 use backstop_core::{
-    Classify, Fault, Withdrawal,
+    Classify, Deadline, Fault, Timer, Withdrawal,
     context::{self, Scope},
 };
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep};
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::{
@@ -27,22 +27,23 @@ pin_project! {
         S: Service<Request>,
     {
         #[pin]
-        state: State<S::Future, S::Error>,
-        scope: Scope,
-        call: Call<S, Request, C, B, R>,
+        pub(crate) state: State<S::Future, S::Error>,
+        pub(crate) scope: Scope,
+        pub(crate) call: Call<S, Request, C, B, R>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<F, E> {
+    pub(crate) enum State<F, E> {
+        /// No attempt has been made yet.
+        Uncalled,
         /// An attempt has been made.
         Called { #[pin] response: F },
         /// An attempt failed and its future has been dropped. The next one is made when its time
         /// has come, if the service is ready then.
         Waiting {
-            #[pin]
-            timer: Sleep,
+            timer: Timer,
             // For the coming attempt. It goes back where it came from if that is never made.
             paid: Option<Withdrawal>,
             last: Option<Last<E>>,
@@ -55,14 +56,10 @@ where
     S: Service<Request>,
 {
     #[inline]
-    pub(crate) const fn new(
-        response: S::Future,
-        scope: Scope,
-        call: Call<S, Request, C, B, R>,
-    ) -> Self {
+    pub(crate) fn new(call: Call<S, Request, C, B, R>) -> Self {
         Self {
-            state: State::Called { response },
-            scope,
+            state: State::Uncalled,
+            scope: Scope::open(),
             call,
         }
     }
@@ -124,9 +121,11 @@ where
         let Some((wait, paid)) = call.failed(fault) else {
             return Err(result);
         };
+        let mut timer = Timer::new();
+        timer.set(Deadline::after(Instant::now(), wait).instant());
         // What the attempt held is given back first: its place in a limit, say.
         self.set(Self::Waiting {
-            timer: sleep(wait),
+            timer,
             paid,
             last: None,
         });

@@ -3,14 +3,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use backstop_core::{
-    Budget, Classify, ErrorsAreTransient,
-    context::{self, Scope},
-};
+use backstop_core::{Budget, Classify, ErrorsAreTransient, context};
 use tower_service::Service;
 
 use crate::{
-    Backoff, ByClone, CloneRequest, Exponential, asked::Asked, call::Call, future::ResponseFuture,
+    Backoff, ByClone, CloneRequest, Exponential,
+    asked::Asked,
+    call::Call,
+    future::{ResponseFuture, State},
     policy::Policy,
 };
 
@@ -66,62 +66,34 @@ where
 
     #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
-        let rules = &self.policy.rules;
-        if context::attempt() > 0 || rules.attempts.get() == 1 {
-            return self.call_once(request);
-        }
-        if let Some(budget) = &rules.budget {
-            deposit(budget);
-        }
-        let copy = self.policy.requests.clone_request(&request);
-        let mut scope = Scope::open();
-        // A future is set down where it stays as soon as it is made: a move of it costs more than
-        // all else here.
-        let asked;
-        let response = {
-            let _trail = scope.enter();
-            let _attempt = context::enter_attempt(1);
-            asked = Asked::since(context::mark());
-            self.inner.call(request)
-        };
-        // The service that was made ready is the one that was called; its clone is for later.
-        let spare = copy.is_some().then(|| self.inner.clone());
-        let policy = self.policy.clone();
-        ResponseFuture::new(response, scope, Call::first(asked, policy, spare, copy))
-    }
-}
-
-impl<S, C, B, R> Retry<S, C, B, R> {
-    /// A call that is not tried again: attempts of attempts would multiply, so the retry further
-    /// out sees to it; or one attempt is all there is to be.
-    #[cold]
-    fn call_once<Request>(&mut self, request: Request) -> ResponseFuture<S, Request, C, B, R>
-    where
-        S: Service<Request>,
-    {
-        let mut scope = Scope::open();
+        let Policy {
+            requests, rules, ..
+        } = &*self.policy;
         let outer = context::attempt();
-        if let (0, Some(budget)) = (outer, &self.policy.rules.budget) {
+        if let (0, Some(budget)) = (outer, &rules.budget) {
             deposit(budget);
         }
-        let asked;
-        let response = {
-            let _trail = scope.enter();
-            let _attempt = context::enter_attempt(outer.max(1));
-            asked = Asked::since(context::mark());
-            self.inner.call(request)
+        let copy = if outer == 0 && rules.attempts.get() > 1 {
+            requests.clone_request(&request)
+        } else {
+            None
         };
-        let policy = self.policy.clone();
-        let call = match outer {
-            0 => Call::first(asked, policy, None, None),
-            _ => Call::within(outer, asked, policy),
-        };
-        ResponseFuture::new(response, scope, call)
+        // The service that was made ready is the one that is called; its clone is for later.
+        let spare = copy.is_some().then(|| self.inner.clone());
+        // The future is filled in where it stays: a move of it costs more than all else here.
+        let mut future = ResponseFuture::new(Call::new(outer, self.policy.clone(), spare, copy));
+        {
+            let _trail = future.scope.enter();
+            let _attempt = context::enter_attempt(future.call.number());
+            future.call.asked = Asked::now();
+            future.state = State::Called {
+                response: self.inner.call(request),
+            };
+        }
+        future
     }
 }
 
-/// A call begins. One that comes here because another candidate failed, or does not answer, has
-/// made its deposit.
 #[inline]
 fn deposit(budget: &Budget) {
     if context::is_first() {

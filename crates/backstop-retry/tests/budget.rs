@@ -2,7 +2,9 @@
 
 use std::{cell::Cell, future::ready, num::NonZeroU32, rc::Rc, time::Duration};
 
-use backstop_core::{BoxError, Classify, Fault, FaultKind, Open, Verdict, classify_fn, context};
+use backstop_core::{
+    BoxError, Classify, Fault, FaultKind, Open, Reason, Verdict, classify_fn, context,
+};
 use backstop_retry::{Budget, RetryLayer};
 use tokio_test::{assert_pending, task};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -131,7 +133,7 @@ async fn a_further_attempt_that_an_open_circuit_refuses_costs_nothing() {
     let service = service_fn(|()| {
         calls.set(calls.get() + 1);
         if calls.get() > 1 {
-            context::leave_fault(Open::new("it".into(), "open", None).fault());
+            context::leave_fault(Open::new("it".into(), Reason::Open, None).fault());
         }
         ready(Err::<(), BoxError>("down".into()))
     });

@@ -11,7 +11,7 @@ use std::{
 };
 
 use backstop_core::{
-    BoxError, Classify, Fault, FaultKind, FaultKinds, Open, Verdict, classify_fn, context,
+    BoxError, Classify, Fault, FaultKind, FaultKinds, Open, Reason, Verdict, classify_fn, context,
 };
 use backstop_retry::{Jitter, Retry, RetryLayer};
 use tokio::time::{Instant, sleep};
@@ -150,7 +150,7 @@ async fn the_kinds_can_be_replaced_but_for_those_that_are_never_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn an_open_circuit_is_not_retried_and_its_error_is_kept() {
     let calls = Cell::new(0);
-    let open = || Open::new("search".into(), "open", Some(Duration::from_secs(3)));
+    let open = || Open::new("search".into(), Reason::Open, Some(Duration::from_secs(3)));
     let service = service_fn(|()| {
         calls.set(calls.get() + 1);
         context::leave_fault(open().fault());

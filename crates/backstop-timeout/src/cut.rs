@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use backstop_core::{
-    Deadline, Elapsed, Limit,
-    context::{self, Due},
-};
+use backstop_core::{Deadline, Elapsed, Limit, context::Due};
 use tokio::time::Instant;
 
 use crate::Limits;
@@ -18,17 +15,49 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// The first of the limits of a request and of those set further out.
-    #[inline]
-    pub(crate) fn first(limits: &Limits) -> Option<Self> {
-        let own = match (limits.response, limits.total) {
-            (Some(response), total) if total.is_none_or(|total| response < total) => {
-                Some(Self::within(response, Limit::Response))
-            }
-            (_, total) => total.map(|total| Self::within(total, Limit::Total)),
+    /// Whichever is due first of the limits of a request and of those set further out; whether
+    /// that leaves any time.
+    // What is rare is kept out of here, so that what remains costs less than calling it would.
+    #[inline(always)]
+    pub(crate) fn first(&mut self, limits: &Limits) -> bool {
+        let due = |limit: Option<Duration>| limit.map_or(Due::NEVER, Due::within);
+        let (response, total) = (due(limits.response), due(limits.total));
+        let is_response = response.is_before(total);
+        self.due = if is_response { response } else { total };
+        self.limit = if is_response {
+            Limit::Response
+        } else {
+            Limit::Total
         };
-        let asked = limits.deadline.map(Due::by);
-        Self::tightened(Self::tightened(own, asked), Due::of_the_call())
+        if limits.deadline.is_some() || Due::is_of_the_call() {
+            self.tighten(limits.deadline);
+        }
+        !self.due.is_now()
+    }
+
+    /// The same for a caller who has waited for readiness before, too long maybe for `limit`.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn after(
+        &mut self,
+        waited: Result<Duration, Duration>,
+        mut limits: Limits,
+        limit: Limit,
+    ) -> bool {
+        match waited {
+            Ok(waited) => {
+                limits.total = limits.total.map(|total| total.saturating_sub(waited));
+                let is_in_time = self.first(&limits);
+                if !is_in_time {
+                    self.due = Due::within(waited);
+                }
+                is_in_time
+            }
+            Err(waited) => {
+                *self = Self::new(Due::within(waited), limit);
+                false
+            }
+        }
     }
 
     /// The limit has run out.
@@ -37,27 +66,22 @@ impl Cut {
             |deadline: Deadline| Instant::now().saturating_duration_since(deadline.instant());
         let late = self.due.deadline().map_or(Duration::ZERO, late);
         let after = self.due.limit().saturating_add(late);
-        Elapsed::new(self.limit, after).with_trail(context::trail())
-    }
-
-    /// This limit, whose time has not begun yet.
-    #[inline]
-    pub(crate) const fn within(limit: Duration, name: Limit) -> Self {
-        Self {
-            due: Due::within(limit),
-            limit: name,
-        }
+        Elapsed::new(self.limit, after)
     }
 
     #[inline]
-    fn tightened(own: Option<Self>, other: Option<Due>) -> Option<Self> {
-        match (own, other) {
-            (own, None) => own,
-            (Some(own), Some(other)) if own.due.is_before(other) => Some(own),
-            (_, Some(due)) => Some(Self {
-                due,
-                limit: Limit::Total,
-            }),
+    pub(crate) const fn new(due: Due, limit: Limit) -> Self {
+        Self { due, limit }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tighten(&mut self, asked: Option<Deadline>) {
+        let asked = asked.map_or(Due::NEVER, Due::by);
+        for other in [asked, Due::of_the_call()] {
+            if !other.is_never() && !self.due.is_before(other) {
+                *self = Self::new(other, Limit::Total);
+            }
         }
     }
 }

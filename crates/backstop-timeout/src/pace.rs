@@ -2,30 +2,25 @@
 
 use std::{
     fmt,
-    future::Future,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
 use backstop_core::{
-    AtOnce, Completes, Deadline, Elapsed, End, Limit, UntilEnd, Watch,
+    AtOnce, Completes, Deadline, Elapsed, End, Limit, Timer, UntilEnd, Watch,
     context::{self, Due},
 };
-use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use crate::Limits;
 
-pin_project! {
-    /// The watch that the timeout layer attaches to a response's tail.
-    #[derive(Debug)]
-    pub struct Pace {
-        #[pin]
-        timer: Option<Sleep>,
-        items: Items,
-        wait: Wait,
-    }
+/// The watch that the timeout layer attaches to a response's tail.
+#[derive(Debug)]
+pub struct Pace {
+    timer: Timer,
+    items: Items,
+    wait: Wait,
 }
 
 /// What the timer is set to.
@@ -57,10 +52,10 @@ pub struct Items {
 /// A response without a tail needs nothing to be kept, and no reading of the clock.
 pub trait Paced: Clone {
     /// What is kept.
-    type Items: Copy + fmt::Debug;
+    type Items: Copy + Default + fmt::Debug;
 
     /// What to keep of the limits of a request, of which one is `due` first.
-    fn items(limits: &Limits, due: Option<&mut Due>) -> Self::Items;
+    fn items(limits: &Limits, due: &mut Due) -> Self::Items;
 
     /// The watch on the tail.
     fn pace(items: Self::Items) -> Pace;
@@ -70,7 +65,7 @@ impl Paced for AtOnce {
     type Items = ();
 
     #[inline]
-    fn items(_: &Limits, _: Option<&mut Due>) {}
+    fn items(_: &Limits, _: &mut Due) {}
 
     #[inline]
     fn pace((): ()) -> Pace {
@@ -81,15 +76,13 @@ impl Paced for AtOnce {
 impl Paced for UntilEnd {
     type Items = Items;
 
-    fn items(limits: &Limits, due: Option<&mut Due>) -> Items {
+    fn items(limits: &Limits, due: &mut Due) -> Items {
         let now = context::now();
         let total = limits.total.map(|total| Deadline::after(now, total));
         let outer = [limits.deadline, context::deadline()];
         let total = outer.into_iter().flatten().chain(total).min();
         // The wait for the response and its tail are one call, on one clock.
-        if let Some(due) = due {
-            due.place();
-        }
+        due.place(|| now);
         Items {
             first: limits.first_item,
             idle: limits.idle,
@@ -106,7 +99,7 @@ impl Pace {
     #[inline]
     const fn new(items: Items) -> Self {
         Self {
-            timer: None,
+            timer: Timer::new(),
             items,
             wait: Wait::First,
         }
@@ -120,8 +113,8 @@ impl Completes for Pace {
 
 impl<E: From<Elapsed>> Watch<E> for Pace {
     fn poll_cut(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<E> {
-        let mut this = self.project();
-        let (since, until, limit) = match *this.wait {
+        let this = self.get_mut();
+        let (since, until, limit) = match this.wait {
             Wait::Waiting {
                 since,
                 until,
@@ -143,11 +136,8 @@ impl<E: From<Elapsed>> Watch<E> for Pace {
                     (Some(item), None) => (now, item, limit),
                 };
                 let until = deadline.instant();
-                match this.timer.as_mut().as_pin_mut() {
-                    Some(timer) => timer.reset(until),
-                    None => this.timer.set(Some(sleep_until(until))),
-                }
-                *this.wait = Wait::Waiting {
+                this.timer.set(until);
+                this.wait = Wait::Waiting {
                     since,
                     until,
                     limit,
@@ -155,10 +145,7 @@ impl<E: From<Elapsed>> Watch<E> for Pace {
                 (since, until, limit)
             }
         };
-        let timer = this
-            .timer
-            .as_pin_mut()
-            .map_or(Poll::Pending, |timer| timer.poll(cx));
+        let timer = this.timer.poll(cx);
         // The clock has the last word: a tail that uses up the task's cooperative budget at every
         // poll leaves none for the timer.
         let now = Instant::now();
@@ -179,7 +166,7 @@ impl<E: From<Elapsed>> Watch<E> for Pace {
     }
 
     fn on_item(self: Pin<&mut Self>) {
-        *self.project().wait = Wait::Next;
+        self.get_mut().wait = Wait::Next;
     }
 
     fn on_end(self: Pin<&mut Self>, _: End) {}

@@ -1,14 +1,12 @@
 //! The clock that runs while a service is not ready.
 
 use std::{
-    future::Future,
-    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use backstop_core::Deadline;
-use tokio::time::{Instant, Sleep, sleep_until};
+use backstop_core::{Deadline, Timer};
+use tokio::time::Instant;
 
 /// How long the caller of one clone of a service has been waiting for it to be ready: nothing,
 /// until it has to wait for the first time.
@@ -40,10 +38,9 @@ impl Readiness {
     }
 }
 
-/// The timer is boxed, once, and used again: a service must stay `Unpin` for its callers.
 #[derive(Debug, Default)]
 struct Waiting {
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Timer,
     wait: Wait,
 }
 
@@ -68,18 +65,12 @@ impl Waiting {
             Wait::None | Wait::For(_) => {
                 let now = Instant::now();
                 let until = Deadline::after(now, limit).instant();
-                match &mut self.timer {
-                    Some(timer) => timer.as_mut().reset(until),
-                    none => *none = Some(Box::pin(sleep_until(until))),
-                }
+                self.timer.set(until);
                 self.wait = Wait::Since(now);
                 (now, now)
             }
         };
-        let timer = match &mut self.timer {
-            Some(timer) => timer.as_mut().poll(cx),
-            None => Poll::Pending,
-        };
+        let timer = self.timer.poll(cx);
         // The clock decides, and not the timer: a service that uses up the task's cooperative
         // budget at every poll would keep the timer pending for ever.
         let waited = now.saturating_duration_since(since);

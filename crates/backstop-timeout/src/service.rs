@@ -3,12 +3,10 @@ use std::{
     time::Duration,
 };
 
-use backstop_core::{Elapsed, Limit, Tail, context::Scope};
+use backstop_core::{Elapsed, Limit, Tail};
 use tower_service::Service;
 
-use crate::{
-    Limits, LimitsFor, Pace, Paced, cut::Cut, future::ResponseFuture, readiness::Readiness,
-};
+use crate::{Limits, LimitsFor, Pace, Paced, future::ResponseFuture, readiness::Readiness};
 
 /// Fails a call that takes longer than its limits: the service of
 /// [`TimeoutLayer`](crate::TimeoutLayer).
@@ -106,30 +104,19 @@ where
 
     #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
-        let mut limits = self.per_request.limits_for(&request, self.limits);
-        let waited = match self.waiting.take() {
-            Ok(waited) => waited,
-            Err(waited) => {
-                let limit = self.limit_on_readiness();
-                return ResponseFuture::refused(limit, waited, &limits, self.tail.clone());
-            }
+        let limits = self.per_request.limits_for(&request, self.limits);
+        // The future is filled in where it stays: a move of it costs more than all else here.
+        let mut future = ResponseFuture::new(self.tail.clone());
+        let is_in_time = match self.waiting.take() {
+            Ok(Duration::ZERO) => future.cut.first(&limits),
+            waited => future.cut.after(waited, limits, self.limit_on_readiness()),
         };
-        if !waited.is_zero() {
-            limits.total = limits.total.map(|total| total.saturating_sub(waited));
+        future.items = T::items(&limits, &mut future.cut.due);
+        if is_in_time {
+            let _time = future.cut.due.enter();
+            future.response = Some(self.inner.call(request));
         }
-        let mut cut = Cut::first(&limits);
-        if let Some(Cut { limit, .. }) = cut.filter(|cut| cut.due.limit().is_zero()) {
-            return ResponseFuture::refused(limit, waited, &limits, self.tail.clone());
-        }
-        let items = T::items(&limits, cut.as_mut().map(|cut| &mut cut.due));
-
-        let mut scope = Scope::open();
-        let response = {
-            let _trail = scope.enter();
-            let _time = cut.as_mut().map(|cut| cut.due.enter());
-            self.inner.call(request)
-        };
-        ResponseFuture::called(response, scope, cut, items, self.tail.clone())
+        future
     }
 }
 

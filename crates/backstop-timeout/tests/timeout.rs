@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use backstop_core::{Deadline, FaultKind, context};
+use backstop_core::{Attempt, Deadline, FaultKind, context};
 use backstop_timeout::{Elapsed, Limit, Limits, TimeoutLayer};
 use tokio::time::{Instant, advance, sleep};
 use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
@@ -271,12 +271,12 @@ async fn of_two_limits_that_run_out_together_the_outer_one_is_told() {
             .layer(
                 TimeoutLayer::new()
                     .response(5 * SECOND)
-                    .layer(service_fn(|()| {
-                        context::record(backstop_core::Attempt::new(
-                            1,
-                            FaultKind::Unavailable.into(),
-                        ));
-                        pending::<Result<(), BoxError>>()
+                    .layer(service_fn(|()| async {
+                        let tries = context::traced(async {
+                            context::record(Attempt::new(1, FaultKind::Unavailable.into()));
+                            pending::<Result<(), BoxError>>().await
+                        });
+                        tries.await.0
                     })),
             );
     let error = stack.oneshot(()).await.unwrap_err();

@@ -33,10 +33,10 @@ const fn limit(row: &'static str, path: Path, at_most: f64, goal: f64) -> Limit 
 }
 
 const LIMITS: [Limit; 13] = [
-    limit("backstop timeout", Ready, 270.0, 130.0),
-    limit("backstop timeout", Pending, 1050.0, 900.0),
-    limit("backstop retry", Ready, 250.0, 130.0),
-    limit("backstop retry + budget", Ready, 270.0, 150.0),
+    limit("backstop timeout", Ready, 190.0, 130.0),
+    limit("backstop timeout", Pending, 1100.0, 900.0),
+    limit("backstop retry", Ready, 220.0, 130.0),
+    limit("backstop retry + budget", Ready, 240.0, 150.0),
     limit("backstop circuit breaker, consecutive", Ready, 110.0, 110.0),
     limit(
         "backstop circuit breaker, consecutive",
@@ -45,17 +45,17 @@ const LIMITS: [Limit; 13] = [
         200.0,
     ),
     limit("backstop circuit breaker, default", Ready, 300.0, 300.0),
-    limit("backstop circuit breaker, default", Rejected, 330.0, 200.0),
+    limit("backstop circuit breaker, default", Rejected, 290.0, 200.0),
     limit(
         "backstop circuit breaker, default, after 1 M calls",
         Ready,
         300.0,
         300.0,
     ),
-    limit("backstop fallback", Ready, 225.0, 60.0),
-    limit("backstop served-by, typed", Ready, 155.0, 60.0),
-    limit("stack: backstop", Ready, 1400.0, 400.0),
-    limit("stack: backstop", Pending, 2450.0, 1150.0),
+    limit("backstop fallback", Ready, 215.0, 60.0),
+    limit("backstop served-by, typed", Ready, 145.0, 60.0),
+    limit("stack: backstop", Ready, 1250.0, 400.0),
+    limit("stack: backstop", Pending, 2420.0, 1150.0),
 ];
 
 /// What a stamp on an `http::Response` allocates: its extensions, at the first insert.

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU16, time::Duration};
 
-use backstop_circuit_breaker::{FaultKind, Policy, Rate, State, Window};
+use backstop_circuit_breaker::{FaultKind, Policy, Rate, Reason, State, Window};
 
 use crate::bench::{Bench, LEASE, OPEN, ms, n, policy, rated};
 
@@ -164,7 +164,7 @@ fn a_half_open_circuit_says_when_its_next_probe_may_go() {
     bench.advance(ms(4000));
     let open = bench.breaker.try_acquire_at(bench.now).unwrap_err();
     assert_eq!(open.retry_after(), Some(ms(6000)));
-    assert_eq!(open.reason(), "circuit half-open");
+    assert_eq!(open.reason(), Reason::HalfOpen);
 }
 
 #[test]

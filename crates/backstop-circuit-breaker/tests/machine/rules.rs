@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use backstop_circuit_breaker::{FaultKind, Jitter, OpenWait, Policy, Rate, State, Window};
+use backstop_circuit_breaker::{FaultKind, Jitter, OpenWait, Policy, Rate, Reason, State, Window};
 use backstop_core::Fault;
 
 use crate::bench::{Bench, LEASE, OPEN, ms, n, policy, rated};
@@ -102,7 +102,7 @@ fn a_rate_limit_holds_off_until_its_retry_after_and_no_longer() {
     assert_eq!(bench.state(), State::Closed);
     let open = bench.breaker.try_acquire_at(bench.now).unwrap_err();
     assert_eq!(open.retry_after(), Some(Duration::from_secs(30)));
-    assert_eq!(open.reason(), "held off");
+    assert_eq!(open.reason(), Reason::HeldOff);
     // It is the same generation: what was under way still counts.
     under_way.failure_at(FaultKind::Unavailable, bench.now);
     assert_eq!(bench.breaker.counts_at(bench.now).consecutive_failures, 1);

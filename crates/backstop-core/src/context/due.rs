@@ -1,94 +1,149 @@
 //! When the call must be over.
 
-use std::{cell::Cell, marker::PhantomData, time::Duration};
+use std::{marker::PhantomData, time::Duration};
 
-use super::{Entered, now};
-use crate::Deadline;
+use tokio::time::Instant;
 
-thread_local! {
-    pub(super) static DEADLINE: Cell<Option<Deadline>> = const { Cell::new(None) };
-    /// A limit that is not on the clock yet, tighter than the deadline.
-    static WITHIN: Cell<Option<Duration>> = const { Cell::new(None) };
-}
+use super::{
+    now,
+    slots::{Slots, slots},
+};
+use crate::{Deadline, span::Span};
 
 /// The instant by which the current call must be over, where a layer further out set one.
 #[inline]
 #[must_use]
 pub fn deadline() -> Option<Deadline> {
-    if let Some(within) = WITHIN.get() {
-        place(within);
-    }
-    DEADLINE.get()
+    slots(|slots| match slots.limit.get() {
+        Span::NONE => None,
+        PLACED => slots.deadline.get(),
+        limit => Some(place(slots, limit)),
+    })
 }
 
 /// Puts a limit on the clock, because someone asks for the deadline.
 #[cold]
-fn place(within: Duration) {
-    let mut deadline = Deadline::after(now(), within);
-    if let Some(outer) = DEADLINE.get() {
-        deadline = deadline.min(outer);
-    }
-    WITHIN.set(None);
-    DEADLINE.set(Some(deadline));
+fn place(slots: &Slots, limit: Span) -> Deadline {
+    let deadline = Deadline::after(now(), Duration::from_nanos(limit.0));
+    slots.limit.set(PLACED);
+    slots.deadline.set(Some(deadline));
+    deadline
 }
 
 /// Sets the deadline of what is called while the guard lives. A later deadline than one already
 /// set changes nothing: what is further in may only tighten it.
 #[inline]
-pub fn enter_deadline(limit: Deadline) -> Entered<Option<Deadline>> {
+pub fn enter_deadline(limit: Deadline) -> InDeadline {
     let earliest = match deadline() {
         Some(outer) if outer < limit => outer,
         _ => limit,
     };
-    Entered::new(&DEADLINE, Some(earliest))
+    InDeadline::new(Some(earliest))
 }
 
-/// A limit on the time of a call.
+/// Puts the former deadline back when dropped.
+#[derive(Debug)]
+#[must_use = "the deadline is taken back when the guard is dropped"]
+pub struct InDeadline {
+    was: (Span, Option<Deadline>),
+    here: PhantomData<*const ()>,
+}
+
+impl InDeadline {
+    pub(super) fn new(deadline: Option<Deadline>) -> Self {
+        let limit = deadline.map_or(Span::NONE, |_| PLACED);
+        slots(|slots| Self {
+            was: (slots.limit.replace(limit), slots.deadline.replace(deadline)),
+            here: PhantomData,
+        })
+    }
+}
+
+impl Drop for InDeadline {
+    fn drop(&mut self) {
+        slots(|slots| {
+            slots.limit.set(self.was.0);
+            slots.deadline.set(self.was.1);
+        });
+    }
+}
+
+/// In the slot of the limit: it is on the clock, and there is a deadline.
+const PLACED: Span = Span(u64::MAX - 1);
+
+/// A limit on the time of a call, or none.
 ///
 /// To read the clock costs more than all else that a call costs which is answered at once. So the
 /// limit is put on the clock only when it is first needed: when a layer has to wait, or when
 /// anything further in asks for the [`deadline`]. Until then its time has not begun.
 #[derive(Clone, Copy, Debug)]
 pub struct Due {
-    within: Duration,
+    within: Span,
     at: Option<Deadline>,
 }
 
 impl Due {
+    /// Never due.
+    pub const NEVER: Self = Self {
+        within: Span::NONE,
+        at: None,
+    };
+
     /// Due this long after its time begins.
     #[inline]
     #[must_use]
     pub const fn within(limit: Duration) -> Self {
         Self {
-            within: limit,
+            within: Span::new(limit),
             at: None,
         }
     }
 
     /// Due at this instant.
+    #[cold]
     #[must_use]
     pub fn by(deadline: Deadline) -> Self {
         Self {
-            within: deadline.remaining(now()),
+            within: Span::new(deadline.remaining(now())),
             at: Some(deadline),
         }
     }
 
-    /// The limit that a layer further out has set to the current call.
+    /// Whether a layer further out has set a limit to the current call.
     #[inline]
     #[must_use]
-    pub fn of_the_call() -> Option<Self> {
-        match WITHIN.get() {
-            Some(within) => Some(Self::within(within)),
-            None => DEADLINE.get().map(Self::by),
-        }
+    pub fn is_of_the_call() -> bool {
+        slots(|slots| slots.limit.get() != Span::NONE)
+    }
+
+    /// The limit that a layer further out has set to the current call.
+    #[must_use]
+    pub fn of_the_call() -> Self {
+        slots(|slots| match slots.limit.get() {
+            PLACED => slots.deadline.get().map_or(Self::NEVER, Self::by),
+            within => Self { within, at: None },
+        })
+    }
+
+    /// Whether there is no limit.
+    #[inline]
+    #[must_use]
+    pub const fn is_never(&self) -> bool {
+        self.within.is_none()
+    }
+
+    /// Whether there is no time at all.
+    #[inline]
+    #[must_use]
+    pub const fn is_now(&self) -> bool {
+        self.within.0 == 0
     }
 
     /// How long the call has in all.
     #[inline]
     #[must_use]
     pub const fn limit(&self) -> Duration {
-        self.within
+        Duration::from_nanos(self.within.0)
     }
 
     /// The deadline, where it is on the clock.
@@ -98,34 +153,44 @@ impl Due {
         self.at
     }
 
-    /// The deadline; its time begins now if it has not yet begun.
+    /// The deadline, where there is a limit; its time begins at `now` if it has not yet begun.
     #[inline]
-    pub fn place(&mut self) -> Deadline {
-        *self
-            .at
-            .get_or_insert_with(|| Deadline::after(now(), self.within))
+    pub fn place(&mut self, now: impl FnOnce() -> Instant) -> Option<Deadline> {
+        if self.at.is_none() && !self.is_never() {
+            self.at = Some(Deadline::after(now(), self.limit()));
+        }
+        self.at
     }
 
     /// Whether it is due before `other`, if the time of both begins now at the latest.
     #[inline]
     #[must_use]
-    pub fn is_before(mut self, mut other: Self) -> bool {
+    pub fn is_before(self, other: Self) -> bool {
         match (self.at, other.at) {
             (None, None) => self.within < other.within,
-            _ => self.place() < other.place(),
+            _ => self.is_before_on_the_clock(other),
         }
     }
 
-    /// Limits what is called while the guard lives. It is for the caller to see that it is not due
-    /// later than what a layer further out has set.
-    #[inline]
+    #[cold]
+    fn is_before_on_the_clock(mut self, mut other: Self) -> bool {
+        match (self.place(now), other.place(now)) {
+            (Some(own), Some(other)) => own < other,
+            (own, None) => own.is_some(),
+            (None, _) => false,
+        }
+    }
+
+    /// Limits what is called while the guard lives, or does nothing where there is no limit. It is
+    /// for the caller to see that it is not due later than what a layer further out has set.
+    #[inline(always)]
     pub fn enter(&mut self) -> InTime<'_> {
-        let was = (DEADLINE.get(), WITHIN.get());
-        match self.at {
-            None => WITHIN.set(Some(self.within)),
-            Some(_) => {
-                DEADLINE.set(self.at);
-                WITHIN.set(None);
+        let was = slots(|slots| slots.limit.get());
+        if !self.is_never() {
+            if self.at.is_none() && was != PLACED {
+                slots(|slots| slots.limit.set(self.within));
+            } else {
+                self.enter_on_the_clock();
             }
         }
         InTime {
@@ -134,6 +199,31 @@ impl Due {
             here: PhantomData,
         }
     }
+
+    /// There is but one slot for a deadline, so a limit on the clock puts those inside it on the
+    /// clock as well. What was in the slot is kept in place of what goes there.
+    #[cold]
+    #[inline(never)]
+    fn enter_on_the_clock(&mut self) {
+        slots(|slots| {
+            let outer = match slots.limit.replace(PLACED) {
+                PLACED => slots.deadline.get(),
+                _ => None,
+            };
+            let deadline = match (self.at, outer) {
+                (None, Some(outer)) => self.place(now).map(|own| own.min(outer)),
+                (at, _) => at,
+            };
+            slots.deadline.set(deadline);
+            self.at = outer;
+        });
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn leave_the_clock(&mut self) {
+        self.at = slots(|slots| slots.deadline.replace(self.at));
+    }
 }
 
 /// Puts the former limit back when dropped, and keeps the deadline if someone has asked for it.
@@ -141,15 +231,18 @@ impl Due {
 #[must_use = "the limit is taken back when the guard is dropped"]
 pub struct InTime<'a> {
     due: &'a mut Due,
-    was: (Option<Deadline>, Option<Duration>),
+    was: Span,
     here: PhantomData<*const ()>,
 }
 
 impl Drop for InTime<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        if WITHIN.replace(self.was.1).is_none() {
-            self.due.at = DEADLINE.replace(self.was.0);
+        if !self.due.is_never() {
+            let is = slots(|slots| slots.limit.replace(self.was));
+            if is == PLACED {
+                self.due.leave_the_clock();
+            }
         }
     }
 }

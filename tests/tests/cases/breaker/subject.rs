@@ -12,7 +12,7 @@ use std::{
 use backstop_circuit_breaker::{
     Cause, CircuitBreaker, Isolation, Listener, Permit, State, Transition,
 };
-use backstop_core::{FaultKind, Name};
+use backstop_core::{FaultKind, Name, Reason};
 
 use super::settings::Settings;
 use crate::{
@@ -39,7 +39,7 @@ impl Listener for Log {
         self.exceeded.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn on_refused(&self, _: &Name, _: &'static str) {
+    fn on_refused(&self, _: &Name, _: Reason) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -1,0 +1,253 @@
+//! The open trail, and whose it is.
+
+use std::{
+    cell::{Cell, RefCell},
+    marker::PhantomData,
+    mem::{ManuallyDrop, take},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use pin_project_lite::pin_project;
+
+use super::{begin_poll, slots::slots};
+use crate::{Attempt, Name, Trail};
+
+thread_local! {
+    /// The open trail once there is anything on it. It is never dropped in place: the scope that
+    /// put it there takes it out again. Without a destructor the slot is a plain memory cell.
+    static TRAIL: Cell<ManuallyDrop<Trail>> = const { Cell::new(ManuallyDrop::new(Trail::new())) };
+
+    /// The trail of the last call that was dropped, or came to its end, with nobody to hand it to.
+    static LEFT: RefCell<Trail> = const { RefCell::new(Trail::new()) };
+}
+
+/// Whether the call's bound on attempts leaves room for another one after those on the trail. A
+/// retry asks before it tries again; a fallback, before it goes on to another candidate.
+#[must_use]
+pub fn may_attempt() -> bool {
+    match slots(|slots| slots.bound.get()) {
+        0 => true,
+        _ if !has_failed() => true,
+        bound => with_trail(|trail| trail.attempted()) < bound as usize,
+    }
+}
+
+/// Adds an attempt to the open trail. Where none is open it does nothing.
+pub fn record(attempt: Attempt) {
+    if mark().0 == 0 {
+        return;
+    }
+    with_trail(|trail| trail.push(attempt));
+}
+
+/// Adds an attempt to the open trail, unless one was added since the trail was [`mark`]ed: the
+/// layer nearest to a failure records it, and those further out don't repeat it.
+#[inline]
+pub fn record_since(since: Mark, attempt: Attempt) {
+    if mark() == since {
+        record(attempt);
+    }
+}
+
+/// A place on the open trail.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Mark(u32);
+
+/// The present end of the open trail.
+#[inline]
+#[must_use]
+pub fn mark() -> Mark {
+    Mark(slots(|slots| slots.open.get()))
+}
+
+/// Whether anything has failed in this call already.
+#[inline]
+#[must_use]
+pub fn has_failed() -> bool {
+    mark().0 > 1
+}
+
+/// Names the attempts recorded since the trail was [`mark`]ed that have no name yet.
+#[inline]
+pub fn name_since(since: Mark, name: &Name) {
+    if mark().0 > since.0 {
+        name_from(since.0.saturating_sub(1) as usize, name);
+    }
+}
+
+#[cold]
+fn name_from(index: usize, name: &Name) {
+    with_trail(|trail| trail.name_from(index, name));
+}
+
+/// A copy of the open trail: empty while nothing has failed, or where none is open.
+#[inline]
+#[must_use]
+pub fn trail() -> Trail {
+    if has_failed() {
+        copy_of_trail()
+    } else {
+        Trail::new()
+    }
+}
+
+#[cold]
+fn copy_of_trail() -> Trail {
+    with_trail(|trail| trail.clone())
+}
+
+fn with_trail<R>(f: impl FnOnce(&mut Trail) -> R) -> R {
+    let mut trail = TRAIL.replace(ManuallyDrop::new(Trail::new()));
+    let result = f(&mut trail);
+    slots(|slots| slots.open.set(trail.recorded().saturating_add(1)));
+    TRAIL.set(trail);
+    result
+}
+
+/// Drops a call before it has ended, and gives what had failed in it: what is on the open trail,
+/// or, where none is open, what a layer further in had kept for itself until now. For a layer that
+/// began the poll by [`begin_poll`].
+#[cold]
+pub fn trail_of_dropped(drop_call: impl FnOnce()) -> Trail {
+    drop_call();
+    if mark().0 > 0 {
+        return trail();
+    }
+    if !slots(|slots| slots.left.get()) {
+        return Trail::new();
+    }
+    let left = LEFT.try_with(|left| left.borrow().clone());
+    left.unwrap_or_default()
+}
+
+/// A layer's part in keeping the trail: the outermost layer that keeps one owns it, the others do
+/// nothing.
+///
+/// A layer makes one in `call` and enters it round the inner `call` and every poll.
+#[derive(Debug)]
+pub struct Scope {
+    /// What is on the trail while it isn't open.
+    trail: Trail,
+    /// Whether this layer is the outermost.
+    is_owner: bool,
+}
+
+impl Scope {
+    /// The scope of a call that begins now: it owns a trail unless one is open already.
+    #[inline]
+    #[must_use]
+    pub fn open() -> Self {
+        Self {
+            trail: Trail::new(),
+            is_owner: mark().0 == 0,
+        }
+    }
+
+    /// Opens the trail for what is called while the guard lives.
+    #[inline]
+    pub fn enter(&mut self) -> InScope<'_> {
+        if self.is_owner {
+            begin_poll();
+            slots(|slots| slots.open.set(1));
+            if !self.trail.is_empty() {
+                resume(&mut self.trail);
+            }
+        }
+        InScope {
+            scope: self,
+            here: PhantomData,
+        }
+    }
+}
+
+impl Drop for Scope {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.trail.is_empty() {
+            leave(&mut self.trail);
+        }
+    }
+}
+
+/// Closes the trail again when dropped.
+#[derive(Debug)]
+#[must_use = "the trail is closed when the guard is dropped"]
+pub struct InScope<'a> {
+    scope: &'a mut Scope,
+    here: PhantomData<*const ()>,
+}
+
+impl Drop for InScope<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.scope.is_owner && slots(|slots| slots.open.replace(0)) > 1 {
+            suspend(&mut self.scope.trail);
+        }
+    }
+}
+
+// Apart and cold, so that a call in which nothing has failed pays for a comparison only.
+
+#[cold]
+fn resume(trail: &mut Trail) {
+    slots(|slots| slots.open.set(trail.recorded().saturating_add(1)));
+    TRAIL.set(ManuallyDrop::new(take(trail)));
+}
+
+#[cold]
+fn suspend(trail: &mut Trail) {
+    *trail = ManuallyDrop::into_inner(TRAIL.replace(ManuallyDrop::new(Trail::new())));
+}
+
+#[cold]
+fn leave(trail: &mut Trail) {
+    let trail = take(trail);
+    slots(|slots| slots.left.set(true));
+    // A thread that is about to end has nobody left to ask for it.
+    let _ = LEFT.try_with(|left| drop(left.replace(trail)));
+}
+
+/// Follows a call from outside: resolves to what it resolves to, and the trail of what failed on
+/// the way, on success as well.
+///
+/// ```
+/// # async fn call() -> Result<(), ()> { Ok(()) }
+/// # async fn example() {
+/// let (result, trail) = backstop_core::context::traced(call()).await;
+/// # assert!(result.is_ok() && trail.is_empty());
+/// # }
+/// ```
+pub fn traced<F: Future>(inner: F) -> Traced<F> {
+    Traced {
+        inner,
+        scope: Scope {
+            trail: Trail::new(),
+            is_owner: true,
+        },
+    }
+}
+
+pin_project! {
+    /// A future made by [`traced`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Traced<F> {
+        #[pin]
+        inner: F,
+        scope: Scope,
+    }
+}
+
+impl<F: Future> Future for Traced<F> {
+    type Output = (F::Output, Trail);
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let polled = {
+            let _open = this.scope.enter();
+            this.inner.poll(cx)
+        };
+        polled.map(|output| (output, take(&mut this.scope.trail)))
+    }
+}

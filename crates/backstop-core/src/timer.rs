@@ -1,0 +1,110 @@
+//! A timer that is small and costs no allocation.
+
+use std::{
+    cell::{Cell, RefCell},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Wakes a future at an instant: one word where tokio's own [`Sleep`] has fourteen.
+///
+/// A layer's future is moved by every layer round it, and most calls never wait. So the `Sleep` is
+/// kept elsewhere, and what it was kept in is used again by the next timer of the thread: that
+/// memory is only allocated where more timers run at once than ever before. The `Sleep` itself is
+/// made anew each time, so that a timer belongs to the runtime that it was set in and to no other.
+#[derive(Debug, Default)]
+pub struct Timer(Option<Place>);
+
+/// Where a `Sleep` is kept.
+type Place = Pin<Box<Option<Sleep>>>;
+
+/// How many places a thread keeps for later.
+const KEPT: usize = 64;
+
+/// Places that no timer is in.
+struct Spare {
+    /// The one that was used last: most calls need no other.
+    one: Cell<Option<Place>>,
+    others: RefCell<Vec<Place>>,
+}
+
+thread_local! {
+    static SPARE: Spare = const {
+        Spare {
+            one: Cell::new(None),
+            others: RefCell::new(Vec::new()),
+        }
+    };
+}
+
+impl Timer {
+    /// A timer that is not set, and never wakes anyone until it is.
+    #[inline]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(None)
+    }
+
+    /// Whether it is set.
+    #[inline]
+    #[must_use]
+    pub const fn is_set(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Sets it to `until`, whatever it was set to before. It wakes whoever polls it next.
+    #[inline]
+    pub fn set(&mut self, until: Instant) {
+        match self
+            .0
+            .as_mut()
+            .and_then(|place| place.as_mut().as_pin_mut())
+        {
+            Some(sleep) => sleep.reset(until),
+            None => self.0.insert(place()).set(Some(sleep_until(until))),
+        }
+    }
+
+    /// Ready once its instant has come.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self
+            .0
+            .as_mut()
+            .and_then(|place| place.as_mut().as_pin_mut())
+        {
+            Some(sleep) => sleep.poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Timer {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(place) = self.0.take() {
+            put_back(place);
+        }
+    }
+}
+
+fn place() -> Place {
+    let last = |spare: &Spare| spare.others.borrow_mut().pop();
+    let spare = SPARE.try_with(|spare| spare.one.take().or_else(|| last(spare)));
+    spare.ok().flatten().unwrap_or_else(|| Box::pin(None))
+}
+
+fn put_back(mut place: Place) {
+    place.set(None);
+    // A thread that is about to end has no use for it.
+    let _ = SPARE.try_with(|spare| {
+        let Some(place) = spare.one.replace(Some(place)) else {
+            return;
+        };
+        let mut others = spare.others.borrow_mut();
+        if others.len() < KEPT {
+            others.push(place);
+        }
+    });
+}
