@@ -88,6 +88,20 @@ def refused(model: str, kind: type, status: int, calls: int = 2) -> None:
     done(f"{model} is {kind.__name__} with {status}")
 
 
+def broken(model: str) -> None:
+    """A stream that breaks off is an error, and never an answer that looks whole."""
+    said = ""
+    try:
+        with client.messages.stream(model=model, **ASK) as events:
+            for text in events.text_stream:
+                said += text
+    except anthropic.APIError as error:
+        assert said and error.body["error"]["message"], (said, error)
+    else:
+        raise AssertionError(f"{model} should have broken off")
+    done(f"{model} is an error in the stream")
+
+
 def retries() -> None:
     """The client's own retries are told the truth: how often each failing model is asked."""
     for model, calls in (("unwilling", 1), ("invalid", 1), ("overloaded", 2)):
@@ -111,6 +125,7 @@ def main() -> None:
         stream(model)
         tools(model)
     retries()
+    broken("cut")
     refused("no-such-model", anthropic.NotFoundError, 404)
     refused("overloaded", anthropic.InternalServerError, 503)
     refused("limited", anthropic.RateLimitError, 429, calls=1)

@@ -61,6 +61,20 @@ for (const model of models.split(",")) {
   done(`tool call with ${model}`);
 }
 
+// A stream that breaks off is an error, and never an answer that looks whole.
+let said = "";
+await assert.rejects(
+  async () => {
+    const ask = { model: "cut", messages, stream: true };
+    for await (const chunk of await client.chat.completions.create(ask)) {
+      said += chunk.choices[0]?.delta?.content ?? "";
+    }
+  },
+  (error) => error instanceof OpenAI.APIError,
+);
+assert.ok(said);
+done("cut is an error in the stream");
+
 // The client's own retries are told the truth: how often each failing model is asked.
 for (const [model, calls] of [["unwilling", 1], ["invalid", 1], ["overloaded", 2]]) {
   let asked = 0;

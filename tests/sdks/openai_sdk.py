@@ -154,6 +154,23 @@ def refused(model: str, kind: type, status: int, calls: int = 2, **headers: str)
     done(f"{model} is {kind.__name__} with {status}")
 
 
+def broken(model: str) -> None:
+    """A stream that breaks off is an error, and never an answer that looks whole."""
+    said = ""
+    try:
+        for chunk in client.chat.completions.create(model=model, messages=ASK, stream=True):
+            said += chunk.choices[0].delta.content or ""
+            assert chunk.choices[0].finish_reason is None, chunk
+    except openai.APIError as error:
+        assert said and error.message and error.body, (said, error)
+    else:
+        raise AssertionError(f"{model} should have broken off")
+    events = list(client.responses.create(model=model, input="Say hello.", stream=True))
+    assert events[-1].type == "response.failed", events[-1]
+    assert events[-1].response.error.message, events[-1]
+    done(f"{model} is an error in the stream")
+
+
 def retries() -> None:
     """The client's own retries are told the truth: how often each failing model is asked."""
     for model, calls in (("unwilling", 1), ("invalid", 1), ("overloaded", 2)):
@@ -186,6 +203,7 @@ def main() -> None:
         if "responses" in sys.argv[3:]:
             responses(model)
     retries()
+    broken("cut")
     refused("no-such-model", openai.NotFoundError, 404)
     refused("overloaded", openai.InternalServerError, 503)
     refused("limited", openai.RateLimitError, 429, calls=1, retry_after="7")

@@ -63,6 +63,7 @@ impl Setup {
             ("denied", Dialect::OpenAi, Some(Fault::denied())),
             ("invalid", Dialect::OpenAi, Some(Fault::invalid())),
             ("unwilling", Dialect::OpenAi, Some(Fault::denied())),
+            ("cut", Dialect::Anthropic, Some(Fault::cut(3))),
         ] {
             let simulator = Simulator::builder(dialect)
                 .pace(Pace::INSTANT)
