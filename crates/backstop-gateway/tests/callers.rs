@@ -6,6 +6,7 @@ use backstop_gateway::callers::Hash;
 use backstop_simulator::{Fault, Reply};
 use common::{Answer, Setup, hello};
 use reqwest::RequestBuilder;
+use serde_json::json;
 
 async fn setup(limits: &str) -> Setup {
     let keys = format!(
@@ -71,7 +72,30 @@ async fn requests_beyond_the_limit_are_told_when_to_come_back() {
         .expect("a number");
     assert!((1..=30).contains(&seconds), "{seconds}");
     assert_eq!(answer.json()["error"]["code"], "rate_limit_exceeded");
+    assert_eq!(answer.header("x-ratelimit-limit-requests"), Some("2"));
+    assert_eq!(answer.header("x-ratelimit-remaining-requests"), Some("0"));
+    assert!(answer.header("x-ratelimit-reset-requests").is_some());
     assert_eq!(setup.primary.count(), 2);
+
+    let body = json!({
+        "model": "smart", "max_tokens": 9, "messages": [{ "role": "user", "content": "Hello!" }],
+    });
+    let request = setup.gateway.post("/v1/messages", &body);
+    let answer = send(request.header("x-api-key", "team key")).await;
+    assert_eq!(answer.status, 429, "{}", answer.body);
+    assert_eq!(answer.json()["error"]["type"], "rate_limit_error");
+    assert_eq!(
+        answer.header("anthropic-ratelimit-requests-limit"),
+        Some("2")
+    );
+    assert_eq!(
+        answer.header("anthropic-ratelimit-requests-remaining"),
+        Some("0")
+    );
+    let reset = answer.header("anthropic-ratelimit-requests-reset");
+    let reset = reset.expect("it is told");
+    assert!(reset.starts_with("20") && reset.ends_with('Z'), "{reset}");
+    assert!(answer.header("request-id").is_some());
 }
 
 #[tokio::test]

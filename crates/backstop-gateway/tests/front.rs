@@ -96,6 +96,11 @@ async fn every_answer_has_an_id() {
             .header("x-request-id")
             .is_some_and(|id| id.starts_with("req_"))
     );
+    for path in ["/v1/models", "/nothing/here", "/v1/chat/completions"] {
+        let answer = setup.gateway.get(path).send().await;
+        let answer = Answer::read(answer.expect("an answer comes")).await;
+        assert!(answer.header("x-request-id").is_some(), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,9 @@ use governor::{
     state::{InMemoryState, NotKeyed},
 };
 
+/// What limits are by.
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+
 /// What one limit still allows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Left {
@@ -18,6 +21,17 @@ pub(crate) struct Left {
     pub(crate) remaining: u64,
     /// When all of it is there again.
     pub(crate) reset: Duration,
+}
+
+impl Left {
+    /// Nothing is left of this limit, all of which is there again after `reset`.
+    pub(super) const fn none(limit: u64, reset: Duration) -> Self {
+        Self {
+            limit,
+            remaining: 0,
+            reset,
+        }
+    }
 }
 
 /// What a caller's limits still allow.
@@ -36,14 +50,17 @@ pub(crate) struct Over {
     pub(crate) limit: &'static str,
     /// When to try again.
     pub(crate) retry_after: Duration,
+    /// What is left of it: nothing.
+    pub(crate) allowance: Allowance,
 }
 
 impl Over {
     /// Over the limit of calls at a time. One may end at any moment.
-    pub(super) const fn concurrent() -> Self {
+    pub(super) fn concurrent() -> Self {
         Self {
             limit: "concurrent requests",
             retry_after: Duration::from_secs(1),
+            allowance: Allowance::default(),
         }
     }
 }
@@ -78,12 +95,16 @@ impl Requests {
                 Ok(Left {
                     limit: self.limit.get().into(),
                     remaining: remaining.into(),
-                    reset: Duration::from_secs(60) / self.limit.get() * used,
+                    reset: MINUTE / self.limit.get() * used,
                 })
             }
             Err(over) => Err(Over {
                 limit: "requests per minute",
                 retry_after: over.wait_time_from(DefaultClock::default().now()),
+                allowance: Allowance {
+                    requests: Some(Left::none(self.limit.get().into(), MINUTE)),
+                    tokens: None,
+                },
             }),
         }
     }

@@ -3,14 +3,11 @@
 use std::{
     num::NonZeroU64,
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 use tokio::time::Instant;
 
-use super::limit::{Left, Over};
-
-const MINUTE: Duration = Duration::from_secs(60);
+use super::limit::{Allowance, Left, MINUTE, Over};
 
 /// A limit on tokens. What a call uses is known only when it is over, so the account may be
 /// overdrawn; then the caller waits until it is level again.
@@ -46,6 +43,13 @@ impl Tokens {
             return Err(Over {
                 limit: "tokens per minute",
                 retry_after: MINUTE.mul_f64((1.0 - level) / full),
+                allowance: Allowance {
+                    requests: None,
+                    tokens: Some(Left::none(
+                        self.limit.get(),
+                        MINUTE.mul_f64(1.0 - level / full),
+                    )),
+                },
             });
         }
         Ok(Left {

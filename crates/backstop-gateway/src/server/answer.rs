@@ -92,31 +92,32 @@ pub(super) fn allowance(headers: &mut HeaderMap, dialect: Dialect, allowance: &A
             continue;
         };
         let (names, reset) = match dialect {
-            // Anthropic tells the time of day, which this has no need of: the other two suffice.
             Dialect::Anthropic => (
                 [
                     format!("{prefix}-{what}-limit"),
                     format!("{prefix}-{what}-remaining"),
                 ],
-                None,
+                (
+                    format!("{prefix}-{what}-reset"),
+                    clock::rfc3339(clock::seconds().saturating_add(reset.as_secs())),
+                ),
             ),
             _ => (
                 [
                     format!("{prefix}-limit-{what}"),
                     format!("{prefix}-remaining-{what}"),
                 ],
-                Some((
+                (
                     format!("{prefix}-reset-{what}"),
                     format!("{}ms", reset.as_millis()),
-                )),
+                ),
             ),
         };
         let [limit_name, remaining_name] = names;
         put(headers, limit_name, &limit.to_string());
         put(headers, remaining_name, &remaining.to_string());
-        if let Some((name, value)) = reset {
-            put(headers, name, &value);
-        }
+        let (name, value) = reset;
+        put(headers, name, &value);
     }
 }
 

@@ -11,7 +11,7 @@ use backstop_llm::Dialect;
 use http::HeaderMap;
 
 use super::{ask, models, refusal};
-use crate::{gateway::Gateway, operator};
+use crate::{gateway::Gateway, operator, request_id};
 
 /// The routes of a gateway.
 pub fn router(gateway: &Gateway) -> Router {
@@ -47,7 +47,10 @@ async fn healthz() -> &'static str {
 async fn nothing(request: Request) -> Response<Body> {
     let front = front_of(request.headers()).front();
     let error = refusal::unknown_path(request.method(), request.uri().path());
-    refusal::refuse(front, &error)
+    let mut response = refusal::refuse(front, &error);
+    let id = request_id::of(request.headers());
+    request_id::stamp(response.headers_mut(), &id);
+    response
 }
 
 /// The dialect of a request that its path does not tell: Anthropic's clients always say their

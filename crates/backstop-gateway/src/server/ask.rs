@@ -13,7 +13,7 @@ use super::{answer, body, refusal};
 use crate::{
     account::Account,
     call::{Call, Outcome},
-    callers::{Admitted, Caller},
+    callers::{Allowance, Caller, Over},
     gateway::{Gateway, Running},
     request_id,
     routing::Wishes,
@@ -31,8 +31,11 @@ pub(super) async fn ask(
     let id = request_id::of(request.headers());
     let mut response = match answered(&gateway, front, request, &id, started).await {
         Ok(response) => response,
-        Err(error) => {
-            let response = refusal::refuse(front, &error);
+        Err(Refused { error, allowance }) => {
+            let mut response = refusal::refuse(front, &error);
+            if let Some(allowance) = allowance {
+                answer::allowance(response.headers_mut(), front.dialect(), &allowance);
+            }
             let status = response.status().as_u16();
             gateway.shared.metrics.refused(front.dialect(), status);
             info!(
@@ -50,13 +53,36 @@ pub(super) async fn ask(
     response
 }
 
+/// No candidate was chosen for a request, because of this.
+struct Refused {
+    error: Error,
+    /// What is left of the caller's limits, where it is over one of them.
+    allowance: Option<Allowance>,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        let allowance = None;
+        Self { error, allowance }
+    }
+}
+
+impl From<Over> for Refused {
+    fn from(over: Over) -> Self {
+        Self {
+            allowance: Some(over.allowance),
+            error: refusal::over(over),
+        }
+    }
+}
+
 async fn answered(
     gateway: &Gateway,
     front: &'static dyn Front,
     request: Request<Body>,
     id: &Name,
     started: Instant,
-) -> Result<Response<Body>, Error> {
+) -> Result<Response<Body>, Refused> {
     let running = gateway.running();
     let limits = &running.config.limits;
     let place = gateway
@@ -66,7 +92,7 @@ async fn answered(
         .ok_or_else(refusal::busy)?;
     let (head, body) = request.into_parts();
     let caller = caller(&running, &head.headers)?;
-    let admitted = caller.as_deref().map(admit).transpose()?;
+    let admitted = caller.as_deref().map(Caller::admit).transpose()?;
     let body = body::read(body, limits).await?;
     let received = Instant::now();
     let mut request = front.parse(body)?;
@@ -165,8 +191,4 @@ pub(super) fn caller(
 /// The caller's place in a trace of its own, if it is in one.
 fn traceparent(headers: &http::HeaderMap) -> Option<&str> {
     headers.get("traceparent")?.to_str().ok()
-}
-
-fn admit(caller: &Caller) -> Result<Admitted, Error> {
-    caller.admit().map_err(refusal::over)
 }

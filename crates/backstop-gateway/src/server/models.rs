@@ -10,13 +10,19 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::{app, ask, refusal};
-use crate::gateway::Gateway;
+use crate::{gateway::Gateway, request_id};
 
 /// The models that the caller may ask for. The name that takes any other is none to ask for.
 pub(super) async fn list(State(gateway): State<Gateway>, headers: HeaderMap) -> Response {
+    let mut response = listed(&gateway, &headers);
+    request_id::stamp(response.headers_mut(), &request_id::of(&headers));
+    response
+}
+
+fn listed(gateway: &Gateway, headers: &HeaderMap) -> Response {
     let running = gateway.running();
-    let dialect = app::front_of(&headers);
-    let caller = match ask::caller(&running, &headers) {
+    let dialect = app::front_of(headers);
+    let caller = match ask::caller(&running, headers) {
         Ok(caller) => caller,
         Err(error) => return refusal::refuse(dialect.front(), &error),
     };
