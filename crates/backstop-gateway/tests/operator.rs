@@ -306,6 +306,29 @@ async fn with_keys_the_operators_part_needs_the_admin_key() {
 }
 
 #[tokio::test]
+async fn the_operators_own_listener_takes_no_orders_of_another_sites_page() {
+    let setup = Setup::new().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a port is free");
+    let address = listener.local_addr().expect("is bound");
+    let _serving = setup.gateway.gateway.serve_admin(listener);
+    let url = format!("http://{address}/admin/models/smart/order");
+    let put = || {
+        let put = setup.gateway.client.put(&url).timeout(common::BOUND);
+        put.header("content-type", "application/json")
+            .body(json!([BACKUP]).to_string())
+    };
+    for (name, value) in [("host", "evil.example"), ("sec-fetch-site", "cross-site")] {
+        let answer = put().header(name, value).send().await;
+        assert_eq!(answer.expect("an answer comes").status(), 403, "{name}");
+    }
+    assert_eq!(setup.gateway.answer().await.served_by(), PRIMARY);
+    let answer = put().send().await;
+    assert_eq!(answer.expect("an answer comes").status(), 200);
+    assert_eq!(setup.gateway.answer().await.served_by(), BACKUP);
+}
+
+#[tokio::test]
 async fn a_reload_does_not_do_away_with_the_keys_of_an_open_gateway() {
     let setup = Setup::new().await;
     let keys = format!("[keys.team]\nsha256 = \"{}\"\n", Hash::of("team key"));

@@ -35,6 +35,16 @@ pub(super) async fn check(
     (StatusCode::UNAUTHORIZED, [ask], why).into_response()
 }
 
+/// Passes on what comes to a listener that is the operator's alone, but for what a page of another
+/// site makes a browser on this machine ask.
+pub(super) async fn check_site(request: Request, next: Next) -> Response {
+    if is_from_elsewhere(request.headers()) || !is_meant(request.headers()) {
+        let why = "Another site asked the browser for this.\n";
+        return (StatusCode::FORBIDDEN, why).into_response();
+    }
+    next.run(request).await
+}
+
 /// Whether a browser says that a page of another site makes the request. It would bring along the
 /// key that a person has given the browser, or come from the very machine that may do all.
 fn is_from_elsewhere(headers: &HeaderMap) -> bool {

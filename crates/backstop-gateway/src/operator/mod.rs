@@ -23,7 +23,7 @@ use crate::gateway::Gateway;
 
 /// The operator's routes, for whoever may use them.
 pub(crate) fn router(gateway: &Gateway) -> Router<Gateway> {
-    open_router().route_layer(middleware::from_fn_with_state(
+    routes().route_layer(middleware::from_fn_with_state(
         gateway.clone(),
         access::check,
     ))
@@ -31,6 +31,10 @@ pub(crate) fn router(gateway: &Gateway) -> Router<Gateway> {
 
 /// The operator's routes, for whoever reaches them.
 pub(crate) fn open_router() -> Router<Gateway> {
+    routes().route_layer(middleware::from_fn(access::check_site))
+}
+
+fn routes() -> Router<Gateway> {
     Router::new()
         .route("/", get(page::page))
         .route("/status.json", get(status::json))
