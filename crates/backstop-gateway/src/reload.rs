@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use tokio::{fs, task::JoinHandle, time};
 
 use crate::gateway::Gateway;
@@ -23,14 +24,16 @@ impl Drop for Watching {
     }
 }
 
-/// Reloads `gateway` whenever the contents of the file change that its config came from, or a
-/// SIGHUP comes. What is wrong is refused and logged, and the gateway goes on as it was.
+/// Reloads `gateway` whenever the contents change of the file that its config came from, or of one
+/// that it names for a key or a certificate; or when a SIGHUP comes. What is wrong is refused and
+/// logged, and the gateway goes on as it was.
 pub fn watch(gateway: Gateway) -> Watching {
-    let file = gateway.running().config.file.clone();
     Watching {
         task: tokio::spawn(async move {
-            let Some(path) = file else { return };
-            let mut known = fs::read(&path).await.ok();
+            if gateway.running().config.file.is_none() {
+                return;
+            }
+            let mut known = contents(&gateway).await;
             let mut told = Hangups::new();
             loop {
                 let asked = tokio::select! {
@@ -38,10 +41,12 @@ pub fn watch(gateway: Gateway) -> Watching {
                     () = told.next() => true,
                 };
                 // A file that is being replaced may be away for a moment.
-                let Ok(now) = fs::read(&path).await else {
+                let Some(now) = contents(&gateway).await else {
                     continue;
                 };
                 if asked || known.as_ref() != Some(&now) {
+                    // Where it names other files from now on, the next look finds another hash, and
+                    // reads it once more: what changes meanwhile is not missed.
                     known = Some(now);
                     // The gateway logs what came of it.
                     let _ = gateway.reload_file();
@@ -49,6 +54,16 @@ pub fn watch(gateway: Gateway) -> Watching {
             }
         }),
     }
+}
+
+/// What is in all the files that the running config is made of, where all of them are there. Keys
+/// are among them, so only a hash is kept.
+async fn contents(gateway: &Gateway) -> Option<[u8; 32]> {
+    let mut hash = Sha256::new();
+    for path in gateway.running().config.all_files() {
+        hash.update(Sha256::digest(fs::read(path).await.ok()?));
+    }
+    Some(hash.finalize().into())
 }
 
 /// SIGHUPs, where there are any.

@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     net::IpAddr,
-    time::Duration,
 };
 
 use backstop_llm::{Abilities, Need};
@@ -40,6 +39,7 @@ pub fn review(config: &Config) -> Vec<Warning> {
             });
         };
         vendors(config, model, &mut warn);
+        shared_keys(config, model, &mut warn);
         abilities(model, &mut warn);
         time(model, &mut warn);
     }
@@ -115,21 +115,42 @@ fn abilities(model: &Model, warn: &mut impl FnMut(String)) {
 }
 
 fn time(model: &Model, warn: &mut impl FnMut(String)) {
-    let attempts: u32 = model
-        .candidates
-        .iter()
-        .filter(|candidate| matches!(candidate.target, Target::Provider { .. }))
-        .map(|_| 1)
-        .sum();
+    let asked = model.candidates.iter();
+    let asked = asked.filter(|candidate| matches!(candidate.target, Target::Provider { .. }));
+    let attempts = u32::try_from(asked.count()).unwrap_or(u32::MAX);
     let timeout = &model.timeout;
-    let all: Duration = timeout.first_token.saturating_mul(attempts);
-    if all > timeout.total {
-        warn(format!(
-            "gives each candidate {} until its first token and all of them {}: \
-             if each hangs, the last ones are never asked",
-            write_duration(timeout.first_token),
-            write_duration(timeout.total),
-        ));
+    for (limit, until) in [
+        (timeout.first_token, "until its first token"),
+        (timeout.answer, "for a whole plain answer"),
+    ] {
+        if limit.saturating_mul(attempts) > timeout.total {
+            warn(format!(
+                "gives each candidate {} {until} and all of them {}: \
+                 if each hangs, the last ones are never asked",
+                write_duration(limit),
+                write_duration(timeout.total),
+            ));
+        }
+    }
+}
+
+/// Candidates that are asked with one key: what a provider does to the one it does to the other.
+fn shared_keys(config: &Config, model: &Model, warn: &mut impl FnMut(String)) {
+    let mut known = BTreeMap::new();
+    for candidate in &model.candidates {
+        let Target::Provider { provider, key, .. } = &candidate.target else {
+            continue;
+        };
+        let described = config.providers.get(provider);
+        let Some(secret) = described.and_then(|it| it.api_keys.get(*key)) else {
+            continue;
+        };
+        if let Some(first) = known.insert(secret.expose(), &candidate.name) {
+            warn(format!(
+                "asks {first} and {} with the same key: a limit on the one stops the other",
+                candidate.name
+            ));
+        }
     }
 }
 
@@ -248,11 +269,15 @@ candidates = ["one:x"]
                 "[models.smart] has candidates of one vendor only (vendor.com): its outage is yours",
                 "[models.smart] has no candidate that can't be recalled: \
                  end the chain with a model of your own, or with a `reply`",
+                "[models.smart] asks one:x and two:x with the same key: \
+                 a limit on the one stops the other",
                 "[models.smart] two:x takes 1000 tokens and one:x 2000: \
                  longer requests have no backup there",
                 "[models.smart] two:x does not take tools, and one:x does",
                 "[models.smart] gives each candidate 30s until its first token and all of them 45s: \
                  if each hangs, the last ones are never asked",
+                "[models.smart] gives each candidate 45s for a whole plain answer and all of them \
+                 45s: if each hangs, the last ones are never asked",
                 "[providers.one] sends its key to eu.api.vendor.com without encryption",
                 "[providers.two] has the same key as [providers.one]: they share its limits",
             ]

@@ -2,7 +2,10 @@
 
 mod common;
 
+use std::time::Duration;
+
 use backstop_gateway::config::Config;
+use backstop_simulator::{Dialect, Simulator};
 use common::{BOUND, Setup};
 use serde_json::{Value, json};
 
@@ -106,4 +109,31 @@ async fn what_only_a_start_can_change_is_told() {
     assert_eq!(setup.gateway.chat(body).await.status(), 413);
     reload(&setup, "", "");
     assert_eq!(status(&setup).await["waiting"], json!([]));
+}
+
+#[tokio::test]
+async fn a_key_that_changes_in_a_file_of_its_own_is_taken_over() {
+    let setup = Setup::new().await;
+    let primary = Simulator::builder(Dialect::Anthropic).api_key("new key");
+    let primary = primary.start().await.expect("a port is free");
+    let directory = tempfile::tempdir().expect("can be made");
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(path("key"), "old key\n").expect("can be written");
+    let key = format!("${{file:{}}}", path("key").display());
+    let toml = common::toml(&primary, &setup.backup, "", "")
+        .replace("${ANTHROPIC_API_KEY}", &key)
+        .replace("${OPENAI_API_KEY}", "k");
+    std::fs::write(path("backstop.toml"), toml).expect("can be written");
+    let config = Config::load(&path("backstop.toml")).expect("is right");
+    let gateway = common::Running::of(config).await;
+    let _watching = backstop_gateway::reload::watch(gateway.gateway.clone());
+    assert_eq!(gateway.answer().await.served_by(), BACKUP);
+    std::fs::write(path("key"), "new key\n").expect("can be written");
+    let changed = async {
+        while gateway.answer().await.served_by() != PRIMARY {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let changed = tokio::time::timeout(BOUND, changed).await;
+    changed.expect("it is noticed");
 }

@@ -42,6 +42,8 @@ pub const DEFAULT_LISTEN: SocketAddr =
 pub struct Config {
     /// The file that it came from, if it came from one.
     pub file: Option<PathBuf>,
+    /// The files that it names and that keys were read from.
+    pub(crate) files: Vec<PathBuf>,
     /// Where to listen.
     pub listen: SocketAddr,
     /// Whether that was said elsewhere than in the file.
@@ -96,7 +98,9 @@ impl Config {
         text: &str,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        reader::Document::read(file, text, environment, read::config)
+        let (mut config, files) = reader::Document::read(file, text, environment, read::config)?;
+        config.files = files;
+        Ok(config)
     }
 
     /// Listens elsewhere than the file says.
@@ -109,6 +113,14 @@ impl Config {
         self.listen = listen;
         self.told_where = true;
         Ok(())
+    }
+
+    /// Every file that it is made of.
+    pub(crate) fn all_files(&self) -> Vec<PathBuf> {
+        let tls = self.tls.iter();
+        let tls = tls.flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]);
+        let own = self.file.iter().chain(&self.files).cloned();
+        own.chain(tls).collect()
     }
 
     /// Whether it may be open to all who reach this address.

@@ -62,6 +62,7 @@ pub(super) fn config(root: &mut Table<'_>) -> Option<Config> {
     }
     Some(Config {
         file: None,
+        files: Vec::new(),
         state_file: state_file.map(PathBuf::from),
         told_where: false,
         listen: listen.map_or(DEFAULT_LISTEN, |(listen, _)| listen),

@@ -7,7 +7,7 @@
 mod table;
 mod value;
 
-use std::{cell::RefCell, ops::Range};
+use std::{cell::RefCell, ops::Range, path::PathBuf};
 
 use toml::de::DeTable;
 
@@ -22,20 +22,24 @@ pub(super) struct Document<'a> {
     text: &'a str,
     environment: Environment<'a>,
     problems: RefCell<Vec<(Range<usize>, String, String)>>,
+    /// The files that values were read from.
+    files: RefCell<Vec<PathBuf>>,
 }
 
 impl<'a> Document<'a> {
-    /// Reads all of `text` by `read`, which returns `None` only after it told of a problem.
+    /// Reads all of `text` by `read`, which returns `None` only after it told of a problem. Gives
+    /// back what was read, and which other files it is in.
     pub(super) fn read<T>(
         file: &str,
         text: &str,
         environment: Environment<'_>,
         read: impl FnOnce(&mut Table<'_>) -> Option<T>,
-    ) -> Result<T, ConfigError> {
+    ) -> Result<(T, Vec<PathBuf>), ConfigError> {
         let document = Document {
             text,
             environment,
             problems: RefCell::default(),
+            files: RefCell::default(),
         };
         let mut result = None;
         match DeTable::parse(text) {
@@ -51,7 +55,9 @@ impl<'a> Document<'a> {
             ),
         }
         match result {
-            Some(value) if document.problems.borrow().is_empty() => Ok(value),
+            Some(value) if document.problems.borrow().is_empty() => {
+                Ok((value, document.files.into_inner()))
+            }
             _ => Err(document.into_error(file)),
         }
     }

@@ -65,7 +65,10 @@ impl<'a> Value<'a> {
             let name = &rest[start + 2..start + end];
             expanded.push_str(&rest[..start]);
             let value = match name.strip_prefix("file:") {
-                Some(path) => std::fs::read_to_string(path).ok(),
+                Some(path) => {
+                    self.document.files.borrow_mut().push(path.into());
+                    std::fs::read_to_string(path).ok()
+                }
                 None => (self.document.environment)(name),
             };
             match value
