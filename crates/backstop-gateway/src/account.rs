@@ -12,6 +12,7 @@ use tracing::info;
 use crate::{
     call::{Call, Outcome},
     callers::Admitted,
+    content::{self, Content},
     gateway::{Running, Shared},
     in_flight::Place,
     ledger,
@@ -31,6 +32,8 @@ pub(crate) struct Account {
     shared: Arc<Shared>,
     running: Arc<Running>,
     keep: Option<Keep>,
+    /// Where the operator wants to read it.
+    content: Option<Content>,
     _admitted: Option<Admitted>,
     _place: Place,
 }
@@ -43,7 +46,9 @@ impl Account {
         admitted: Option<Admitted>,
         place: Place,
     ) -> Self {
+        let logged = running.config.log_content;
         Self {
+            content: logged.then(|| Content::new(call.id.clone())),
             call,
             shared,
             running,
@@ -83,6 +88,9 @@ impl Account {
                 keep.collector.push(event.clone());
             }
         }
+        if let Some(content) = &mut self.content {
+            chunk.events.iter().for_each(|event| content.push(event));
+        }
         if let Some(served) = &chunk.served {
             self.call.served = Some(served.clone());
             self.call.trail = served.trail.clone();
@@ -100,6 +108,9 @@ impl Account {
     pub(crate) fn whole(&mut self, completion: &Arc<Completion>) {
         self.call.usage = completion.usage;
         self.call.note_model(&completion.model);
+        if self.content.take().is_some() {
+            content::answered(&self.call.id, completion);
+        }
         if let Some(keep) = self.keep.take().filter(|_| self.is_good()) {
             keep.answers.keep(keep.question, completion.clone());
         }
@@ -151,6 +162,9 @@ impl Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
+        if let Some(content) = self.content.take() {
+            content.finish();
+        }
         let call = &self.call;
         if let (Some(caller), Some(usage)) = (&call.caller, &call.usage) {
             caller.used(usage.total());

@@ -22,6 +22,7 @@ mod account;
 mod alerts;
 mod call;
 mod changes;
+mod content;
 mod fixed;
 mod gateway;
 mod history;

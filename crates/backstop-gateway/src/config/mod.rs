@@ -56,6 +56,8 @@ pub struct Config {
     pub providers: BTreeMap<Name, Provider>,
     /// What callers can ask for. `*` takes any other name.
     pub models: BTreeMap<String, Model>,
+    /// Whether what is asked and answered is logged.
+    pub log_content: bool,
     /// What all prices are in, as metrics call it.
     pub currency: String,
     /// Who may call, by the names that logs and metrics use. Where it is empty, anyone on this

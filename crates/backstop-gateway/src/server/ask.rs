@@ -14,6 +14,7 @@ use crate::{
     account::Account,
     call::{Call, Outcome},
     callers::{Allowance, Caller, Over},
+    content,
     gateway::{Gateway, Running},
     request_id,
     routing::Wishes,
@@ -95,6 +96,9 @@ async fn answered(
     let admitted = caller.as_deref().map(Caller::admit).transpose()?;
     let body = body::read(body, limits).await?;
     let received = Instant::now();
+    if running.config.log_content {
+        content::asked(id, &body);
+    }
     let mut request = front.parse(body)?;
     let wishes = Wishes::take(&mut request, &head.headers)?;
     let own = caller.clone();

@@ -30,13 +30,19 @@ pub(crate) struct Held {
 }
 
 impl Program {
-    /// Starts it with this config, on a free port.
+    /// Starts it with this config, on a free port. A line for each call of an hour would be no part
+    /// of what is tested, so it logs errors only.
     pub(crate) async fn start(config: &Path) -> Self {
+        Self::logging(config, "error", Stdio::inherit()).await
+    }
+
+    /// Starts it, and has it log what this filter says to there.
+    pub(crate) async fn logging(config: &Path, filter: &str, to: Stdio) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_backstop"))
             .args(["--listen", "127.0.0.1:0", "--config"])
             .arg(config)
-            // A line for each call of an hour is no part of what is tested.
-            .env("RUST_LOG", "error")
+            .env("RUST_LOG", filter)
+            .stderr(to)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -23,6 +23,7 @@ pub(super) fn config(root: &mut Table<'_>) -> Option<Config> {
         .get("listen")
         .and_then(|value| Some((address(&value)?, value)));
     let state_file = root.get("state_file").and_then(|value| value.string());
+    let log_content = root.get("log_content").and_then(|value| value.boolean());
     let limits = root.table("limits").map(limits).unwrap_or_default();
     let providers = root
         .table("providers")
@@ -67,6 +68,7 @@ pub(super) fn config(root: &mut Table<'_>) -> Option<Config> {
         told_where: false,
         listen: listen.map_or(DEFAULT_LISTEN, |(listen, _)| listen),
         limits,
+        log_content: log_content.unwrap_or(false),
         providers,
         models,
         currency: currency.unwrap_or_else(|| "USD".to_owned()),
