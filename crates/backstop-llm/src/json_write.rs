@@ -31,7 +31,10 @@ pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Adds fields at the end of an object that is written already.
-pub(crate) fn add_fields(object: &mut Vec<u8>, fields: &[(String, crate::Json)]) {
+pub(crate) fn add_fields<'a>(
+    object: &mut Vec<u8>,
+    fields: impl IntoIterator<Item = &'a (String, crate::Json)>,
+) {
     if object.last() != Some(&b'}') {
         return;
     }

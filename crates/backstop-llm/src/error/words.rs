@@ -66,7 +66,11 @@ const WORDS: &[Words] = &[
             "moderation_blocked",
             "data_inspection_failed",
         ],
-        phrases: &["content management policy", "flagged by moderation"],
+        phrases: &[
+            "content filtering policy",
+            "content management policy",
+            "flagged by moderation",
+        ],
     },
     Words {
         kind: FaultKind::Missing,

@@ -294,18 +294,24 @@ struct WireRequest<'a> {
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     stream: bool,
-    store: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    include: Option<[&'static str; 1]>,
 }
 
-/// The request written anew. Nothing is to be stored: the conversation comes whole each time.
+/// The request written anew. Unless the caller says otherwise nothing is to be stored: the
+/// conversation comes whole each time, and with it what the model has thought, sealed.
 fn translate(chat: &Chat) -> Vec<u8> {
+    let own = chat.extra_for(Dialect::Responses);
+    let says = |field: &str| own.iter().find(|(name, _)| name == field);
     let wire = WireRequest {
         model: &chat.model,
         input: chat.messages.iter().flat_map(write_items).collect(),
         tools: chat.tools.iter().filter_map(write_tool).collect(),
         tool_choice: chat.tool_choice.as_ref().map(write_choice),
         parallel_tool_calls: chat.parallel_tool_calls.filter(|_| !chat.tools.is_empty()),
-        text: write_format(&chat.format),
+        text: write_text(&chat.format, says("verbosity").map(|(_, json)| json)),
         temperature: chat.sampling.temperature,
         top_p: chat.sampling.top_p,
         top_logprobs: chat.sampling.top_logprobs,
@@ -313,10 +319,13 @@ fn translate(chat: &Chat) -> Vec<u8> {
         reasoning: chat.reasoning.as_ref().and_then(write_reasoning),
         user: chat.user.as_deref(),
         stream: chat.stream,
-        store: false,
+        store: says("store").is_none().then_some(false),
+        include: (chat.reasoning.is_some() && says("include").is_none())
+            .then_some(["reasoning.encrypted_content"]),
     };
     let mut body = serde_json::to_vec(&wire).unwrap_or_default();
-    crate::json_write::add_fields(&mut body, chat.extra_for(Dialect::Responses));
+    let fields = own.iter().filter(|(name, _)| name != "verbosity");
+    crate::json_write::add_fields(&mut body, fields);
     body
 }
 
@@ -356,11 +365,19 @@ fn write_choice(choice: &ToolChoice) -> Json {
     }
 }
 
-fn write_format(format: &ResponseFormat) -> Option<Json> {
+fn write_text(format: &ResponseFormat, verbosity: Option<&Json>) -> Option<Json> {
     #[derive(Serialize)]
-    struct Text<T> {
-        format: T,
+    struct Text<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        format: Option<Json>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        verbosity: Option<&'a Json>,
     }
+    let format = write_format(format);
+    (format.is_some() || verbosity.is_some()).then(|| Json::of(&Text { format, verbosity }))
+}
+
+fn write_format(format: &ResponseFormat) -> Option<Json> {
     #[derive(Serialize)]
     struct Schema<'a> {
         r#type: &'static str,
@@ -373,20 +390,18 @@ fn write_format(format: &ResponseFormat) -> Option<Json> {
     }
     match format {
         ResponseFormat::Text => None,
-        ResponseFormat::Json => Some(Json::of(&json!({ "format": { "type": "json_object" } }))),
+        ResponseFormat::Json => Some(Json::of(&json!({ "type": "json_object" }))),
         ResponseFormat::Schema {
             name,
             description,
             schema,
             strict,
-        } => Some(Json::of(&Text {
-            format: Schema {
-                r#type: "json_schema",
-                name: name.as_deref().unwrap_or("answer"),
-                description: description.as_deref(),
-                schema,
-                strict: *strict,
-            },
+        } => Some(Json::of(&Schema {
+            r#type: "json_schema",
+            name: name.as_deref().unwrap_or("answer"),
+            description: description.as_deref(),
+            schema,
+            strict: *strict,
         })),
     }
 }

@@ -266,13 +266,16 @@ pub(crate) fn completion(dialect: Dialect) -> impl Strategy<Value = Completion> 
     (word(), word(), parts, usage()).prop_map(move |(id, model, parts, usage)| {
         let (thought, said, calls) = parts;
         let own = match dialect {
-            Dialect::Responses => Dialect::Responses,
+            Dialect::Gemini | Dialect::Responses => dialect,
             _ => Dialect::Anthropic,
         };
         let signature = Signature::new(own, "c2ln");
         let mut calls = calls;
-        if let Some(Part::ToolCall(call)) = calls.first_mut().filter(|_| dialect == Dialect::OpenAi)
-        {
+        let proves = matches!(
+            dialect,
+            Dialect::Gemini | Dialect::OpenAi | Dialect::Responses
+        );
+        if let Some(Part::ToolCall(call)) = calls.first_mut().filter(|_| proves) {
             call.signature = Some(Signature::new(Dialect::Gemini, "c2ln"));
         }
         let thought = thought.map(|text| {
@@ -299,8 +302,14 @@ pub(crate) fn completion(dialect: Dialect) -> impl Strategy<Value = Completion> 
             _ => id,
         };
         completion.model = model;
-        completion.created = (dialect != Dialect::Anthropic).then_some(1_700_000_000);
+        let dated = matches!(dialect, Dialect::OpenAi | Dialect::Responses);
+        completion.created = dated.then_some(1_700_000_000);
         completion.choices = vec![choice];
+        let mut usage = usage;
+        if dialect == Dialect::Gemini {
+            // It does not tell what it wrote to a cache.
+            usage.input -= std::mem::take(&mut usage.cache_write);
+        }
         completion.usage = Some(usage);
         completion
     })

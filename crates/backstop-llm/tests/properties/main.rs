@@ -3,4 +3,5 @@
 
 mod arbitrary;
 mod bytes;
+mod gemini;
 mod round_trip;

@@ -1,7 +1,8 @@
 //! What is written in a dialect is read as it was.
 
 use backstop_llm::{
-    Chat, ChatRequest, ChatStream, Collector, Completion, Dialect, plan::Plan, sse::SseParser,
+    Chat, ChatRequest, ChatStream, Collector, Completion, Dialect, Json, Part, Sampling, Tool,
+    plan::Plan, sse::SseParser,
 };
 use proptest::prelude::*;
 
@@ -52,8 +53,45 @@ fn stream(dialect: Dialect, completion: Completion) -> Completion {
     collector.finish()
 }
 
+/// What of a request Responses have words for, with what they say where nothing was said.
+fn for_responses(mut chat: Chat) -> Chat {
+    chat.stop.clear();
+    chat.sampling = Sampling {
+        temperature: chat.sampling.temperature,
+        top_p: chat.sampling.top_p,
+        ..Sampling::default()
+    };
+    chat.include_usage = true;
+    chat.extra_dialect = Some(Dialect::Responses);
+    for (field, value) in [
+        ("verbosity", Json::of("low")),
+        ("store", Json::of(&true)),
+        ("include", Json::of(&["file_search_call.results"])),
+    ] {
+        chat.extra.insert(0, (field.to_owned(), value));
+    }
+    chat.extra.sort_by_key(|(name, _)| name != "verbosity");
+    for tool in &mut chat.tools {
+        if let Tool::Function(function) = tool {
+            function.strict.get_or_insert(false);
+        }
+    }
+    for part in chat.messages.iter_mut().flat_map(|it| &mut it.content) {
+        if let Part::Image(image) = part {
+            image.detail.get_or_insert_with(|| "auto".to_owned());
+        }
+    }
+    chat
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn a_request_to_responses_is_read_as_it_was(chat in chat(Dialect::OpenAi)) {
+        let chat = for_responses(chat);
+        prop_assert_eq!(request(Dialect::Responses, chat.clone()), chat);
+    }
 
     #[test]
     fn a_request_to_openai_is_read_as_it_was(chat in chat(Dialect::OpenAi)) {
