@@ -92,12 +92,20 @@ impl Account {
             chunk.events.iter().for_each(|event| content.push(event));
         }
         if let Some(served) = &chunk.served {
+            if let Some(before) = &self.call.served {
+                let by = before.continued_by.last().unwrap_or(&before.name).clone();
+                self.call.parts.broke_off(by, self.call.estimated_input);
+            }
             self.call.served = Some(served.clone());
             self.call.trail = served.trail.clone();
         }
         for event in &chunk.events {
             match event {
-                Event::Usage(usage) => self.call.usage = Some(*usage),
+                Event::Usage(usage) => {
+                    self.call.usage = Some(*usage);
+                    self.call.parts.usage(*usage);
+                }
+                Event::Text { delta, .. } => self.call.parts.text(delta),
                 Event::Start { model, .. } => self.call.note_model(model),
                 _ => {}
             }

@@ -7,7 +7,7 @@ use backstop_llm::{Dialect, Usage};
 use tokio::time::Instant;
 use tracing::Span;
 
-use crate::{callers::Caller, trace};
+use crate::{callers::Caller, parts::Parts, trace};
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,9 @@ pub(crate) struct Call {
     pub(crate) status: Option<u16>,
     pub(crate) served: Option<ServedBy>,
     pub(crate) trail: Trail,
+    /// Of the whole answer, whoever gave it.
     pub(crate) usage: Option<Usage>,
+    pub(crate) parts: Parts,
     /// The tokens of the request, by an estimate.
     pub(crate) estimated_input: u64,
     pub(crate) outcome: Outcome,

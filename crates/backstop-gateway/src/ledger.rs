@@ -62,6 +62,7 @@ pub(crate) struct Entry {
 pub(crate) fn entries(call: &Call, config: &Config) -> Vec<Entry> {
     let price = |candidate: &str| price(config, &call.model, candidate);
     let mut entries: Vec<Entry> = Vec::new();
+    let mut broken = call.parts.broken().iter().peekable();
     for attempt in call.trail.attempts() {
         let (Some(candidate), 1..) = (&attempt.candidate, attempt.number) else {
             continue;
@@ -69,7 +70,11 @@ pub(crate) fn entries(call: &Call, config: &Config) -> Vec<Entry> {
         let billed = Billed::of(attempt.fault.kind());
         let usage = match billed {
             Billed::No => Usage::default(),
-            _ => Usage::new(call.estimated_input, 0),
+            // One that broke off in the middle of its answer gave a part of it.
+            _ => match broken.next_if(|(by, _)| by == candidate) {
+                Some((_, part)) => *part,
+                None => Usage::new(call.estimated_input, 0),
+            },
         };
         entries.push(Entry {
             candidate: candidate.clone(),
@@ -82,9 +87,10 @@ pub(crate) fn entries(call: &Call, config: &Config) -> Vec<Entry> {
     }
     if let Some(served) = &call.served {
         let candidate = served.continued_by.last().unwrap_or(&served.name).clone();
-        let usage = call
-            .usage
-            .unwrap_or_else(|| Usage::new(call.estimated_input, 0));
+        let usage = match call.usage {
+            Some(usage) => call.parts.rest(usage),
+            None => Usage::new(call.estimated_input, 0),
+        };
         let (billed, fault) = match call.outcome {
             Outcome::Completed => (Billed::Yes, None),
             Outcome::Failed(fault) => (Billed::Unknown, Some(fault.kind())),

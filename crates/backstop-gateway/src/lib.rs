@@ -30,6 +30,7 @@ mod in_flight;
 mod ledger;
 mod metrics;
 mod operator;
+mod parts;
 mod request_id;
 mod routing;
 mod stack;

@@ -170,6 +170,33 @@ async fn every_attempt_is_accounted_for() {
 }
 
 #[tokio::test]
+async fn a_part_of_an_answer_is_on_the_account_of_who_gave_it() {
+    let setup = Setup::configured("", PRICES).await;
+    setup.fault(Fault::cut(3));
+    assert!(setup.gateway.streamed().await.is_done());
+    let metrics = setup.gateway.gateway.metrics();
+    let value = |name: &str, labels: [&str; 2]| {
+        let mut lines = metrics.lines();
+        let line = lines
+            .find(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)));
+        let line = line.unwrap_or_else(|| panic!("no {name} {labels:?} in {metrics}"));
+        let value = line.rsplit(' ').next().unwrap_or_default();
+        value.parse::<f64>().expect("is a number")
+    };
+    let output = |by| value("backstop_tokens_total", [by, "type=\"output\""]);
+    let (first, second) = (output(PRIMARY), output(BACKUP));
+    assert!(first > 0.0 && second > 0.0, "{metrics}");
+    // The dearer one is asked for its own part only, and told that it may not be billed.
+    let input = |by| value("backstop_tokens_total", [by, "type=\"input\""]);
+    let cost = (5.0 * input(PRIMARY) + 25.0 * first) / 1e6;
+    let spent = value("backstop_spend_total", [PRIMARY, "billed=\"unknown\""]);
+    assert!((spent - cost).abs() < 1e-9, "{spent} and {cost}: {metrics}");
+    let cost = (input(BACKUP) + 4.0 * second) / 1e6;
+    let spent = value("backstop_spend_total", [BACKUP, "billed=\"yes\""]);
+    assert!((spent - cost).abs() < 1e-9, "{spent} and {cost}: {metrics}");
+}
+
+#[tokio::test]
 async fn an_alert_is_posted_once() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -216,3 +216,34 @@ async fn a_caller_may_refuse_to_have_a_broken_stream_continued() {
     assert!(!answer.is_done(), "{}", answer.body);
     assert!(answer.stream_error().is_some(), "{}", answer.body);
 }
+
+#[tokio::test]
+async fn a_filtered_request_goes_to_another_only_where_the_operator_says_so() {
+    for (more, status, asked) in [("", 400, 0), ("also_after = [\"filtered\"]", 200, 1)] {
+        let model = format!(
+            "[models.held]\nretry = {{ attempts = 1 }}\ncandidates = [\n\
+             \"anthropic:claude-opus-4-8\", {{ candidate = \"openai:gpt-5.5\", {more} }}]\n"
+        );
+        let setup = Setup::configured("", &model).await;
+        setup.fault(Fault::filtered());
+        let answer = ask(&setup, json!({ "model": "held" })).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+        assert_eq!(setup.backup.count(), asked, "{more}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_long_goes_to_a_larger_window_only() {
+    for (window, status, asked) in [(9_000, 400, 0), (900_000, 200, 1)] {
+        let model = format!(
+            "[models.held]\nretry = {{ attempts = 1 }}\ncandidates = [\n\
+             {{ candidate = \"anthropic:claude-opus-4-8\", context_window = 10000 }},\n\
+             {{ candidate = \"openai:gpt-5.5\", context_window = {window} }}]\n"
+        );
+        let setup = Setup::configured("", &model).await;
+        setup.fault(Fault::too_large());
+        let answer = ask(&setup, json!({ "model": "held" })).await;
+        assert_eq!(answer.status, status, "{window}: {}", answer.body);
+        assert_eq!(setup.backup.count(), asked, "{window}");
+    }
+}

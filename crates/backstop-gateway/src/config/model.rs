@@ -57,6 +57,8 @@ pub struct Price {
     pub input: f64,
     /// For those of them that it read from a cache.
     pub cached: f64,
+    /// For those of them that it wrote to a cache.
+    pub cache_write: f64,
     /// For tokens that it answers.
     pub output: f64,
 }
@@ -65,9 +67,11 @@ impl Price {
     /// The price of so many tokens.
     #[must_use]
     pub fn of(&self, usage: &Usage) -> f64 {
-        let fresh = usage.input.saturating_sub(usage.cached) as f64;
+        let fresh = usage.input.saturating_sub(usage.cached);
+        let fresh = fresh.saturating_sub(usage.cache_write) as f64;
         let all = fresh * self.input
             + usage.cached as f64 * self.cached
+            + usage.cache_write as f64 * self.cache_write
             + usage.output as f64 * self.output;
         all / 1e6
     }

@@ -2,6 +2,7 @@
 
 use ::metrics::{counter, histogram};
 use backstop_core::{Fault, FaultKind, Trail};
+use backstop_llm::Usage;
 
 use super::names::{
     ATTEMPT_DURATION, ATTEMPTS, CONTINUATIONS, DEGRADED, FALLBACKS, FIRST_TOKEN, OVERHEAD,
@@ -115,6 +116,14 @@ fn served_by(call: &Call, candidate: &str) {
     if call.streamed && speaking > 0.0 && matches!(call.outcome, Outcome::Completed) {
         histogram!(TOKENS_PER_SECOND, "candidate" => name()).record(usage.output as f64 / speaking);
     }
+    for (by, part) in call.parts.broken() {
+        tokens(call, by, *part);
+    }
+    tokens(call, candidate, call.parts.rest(usage));
+}
+
+/// Counts what a candidate used.
+fn tokens(call: &Call, candidate: &str, usage: Usage) {
     for (kind, tokens) in [
         ("input", usage.input),
         ("input_cached", usage.cached),
@@ -125,7 +134,7 @@ fn served_by(call: &Call, candidate: &str) {
             counter!(
                 TOKENS,
                 "caller" => call.caller(),
-                "candidate" => name(),
+                "candidate" => candidate.to_owned(),
                 "model" => call.model.to_string(),
                 "type" => kind,
             )

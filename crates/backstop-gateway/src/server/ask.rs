@@ -122,6 +122,7 @@ async fn answered(
             served: None,
             trail: Default::default(),
             usage: None,
+            parts: Default::default(),
             estimated_input: estimate_tokens(request.chat(), front.dialect()),
             outcome: Outcome::Left,
             span: trace::call(&request, &model.name, id, traceparent(&head.headers)),

@@ -44,11 +44,13 @@ pub(super) fn prices(mut table: Table<'_>) -> (Prices, Option<String>) {
         let input = table.require("input", instead).and_then(amount);
         let output = table.require("output", instead).and_then(amount);
         let cached = table.get("cached").and_then(amount);
+        let cache_write = table.get("cache_write").and_then(amount);
         table.finish();
         Some(Price {
             input: input?,
             output: output?,
             cached: cached.or(input)?,
+            cache_write: cache_write.or(input)?,
         })
     };
     let entries = table.entries().filter(|(name, _)| name != "currency");
