@@ -23,10 +23,11 @@ deny:
 cost:
     cargo bench -p backstop-peers
 
-# Permits, windows and budgets under every interleaving of threads.
-loom:
-    RUSTFLAGS="--cfg loom" cargo test --release -p backstop-core --test loom
-    RUSTFLAGS="--cfg loom" cargo test --release -p backstop-circuit-breaker --test loom
+# Permits, windows and budgets under every interleaving of threads with so many preemptions, more
+# than CI has time for.
+loom preemptions="4":
+    LOOM_MAX_PREEMPTIONS={{ preemptions }} RUSTFLAGS="--cfg loom" cargo test --release -p backstop-core --test loom
+    LOOM_MAX_PREEMPTIONS={{ preemptions }} RUSTFLAGS="--cfg loom" cargo test --release -p backstop-circuit-breaker --test loom
 
 # What reads from outside on arbitrary bytes, each target for so many seconds: `just fuzz 60 sse`.
 fuzz *args:

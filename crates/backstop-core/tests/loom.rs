@@ -13,10 +13,11 @@ fn budget(initial: u32) -> Budget {
     Budget::ratio(0.5).expect("a share").initial(initial)
 }
 
-/// Every interleaving with up to three switches that no thread asked for.
+/// Every interleaving with up to three switches that no thread asked for, or as many as
+/// `LOOM_MAX_PREEMPTIONS` says.
 fn model(run: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
-    builder.preemption_bound = Some(3);
+    builder.preemption_bound = builder.preemption_bound.or(Some(3));
     builder.check(run);
 }
 

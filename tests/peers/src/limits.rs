@@ -41,7 +41,7 @@ const LIMITS: [Limit; 13] = [
     limit(
         "backstop circuit breaker, consecutive",
         Rejected,
-        330.0,
+        290.0,
         200.0,
     ),
     limit("backstop circuit breaker, default", Ready, 300.0, 300.0),
