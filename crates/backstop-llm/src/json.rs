@@ -5,6 +5,16 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+/// Reads a value out of bytes. They are looked at once for being text at all, and not again string
+/// by string.
+pub(crate) fn from_bytes<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, serde_json::Error> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str(text),
+        // Says where it is no text.
+        Err(_) => serde_json::from_slice(bytes),
+    }
+}
+
 /// A piece of JSON kept as the bytes it came in: a tool's schema, a field that we don't know.
 ///
 /// What we don't have to understand is not parsed and written again, so that numbers, the order of

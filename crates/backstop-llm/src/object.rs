@@ -23,7 +23,7 @@ impl<'a> Object<'a> {
     ///
     /// The bytes are not a JSON object.
     pub fn parse(json: &'a [u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(json)
+        crate::json::from_bytes(json)
     }
 
     /// The value of a field, the last one where it is there twice.

@@ -7,7 +7,7 @@ use super::{
     block::{To, read_block, write_block},
     error,
 };
-use crate::{Choice, Completion, Error, FinishReason, Json, Usage, wire_text::lenient};
+use crate::{Choice, Completion, Error, FinishReason, Json, Usage, json, wire_text::lenient};
 
 #[derive(Deserialize)]
 struct WireCompletion {
@@ -118,7 +118,7 @@ pub(super) fn write_stop<'a>(reason: &'a FinishReason, sequence: Option<&str>) -
 }
 
 pub(super) fn decode(body: &[u8]) -> Result<Completion, Error> {
-    let wire: WireCompletion = serde_json::from_slice(body).map_err(|e| {
+    let wire: WireCompletion = json::from_bytes(body).map_err(|e| {
         Error::malformed("the answer is not JSON of the right shape").with_source(e)
     })?;
     let content = match wire.content {

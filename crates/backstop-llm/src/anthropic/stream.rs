@@ -9,7 +9,7 @@ use super::{
     response::{WireUsage, read_stop},
 };
 use crate::{
-    Dialect, Error, Event, Image, Json, Part, Signature, dialect::Decoder, sse::SseEvent,
+    Dialect, Error, Event, Image, Json, Part, Signature, dialect::Decoder, json, sse::SseEvent,
     wire_text::Text,
 };
 
@@ -97,7 +97,7 @@ impl Decoder for Reader {
         if data.is_empty() || data.starts_with(b"[DONE]") {
             return Ok(());
         }
-        let wire: WireEvent<'_> = serde_json::from_slice(data).map_err(|e| {
+        let wire: WireEvent<'_> = json::from_bytes(data).map_err(|e| {
             if *event.name == *b"error" {
                 error::classify(None, data)
             } else {

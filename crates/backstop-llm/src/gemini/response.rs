@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::{error, part::read_part, stream::Reader};
 use crate::{
     Choice, Citation, Collector, Completion, Dialect, Error, FinishReason, Json, Part, Usage,
-    dialect::Decoder as _, wire_text::lenient,
+    dialect::Decoder as _, json, wire_text::lenient,
 };
 
 /// An answer, or one piece of a streamed one.
@@ -134,7 +134,7 @@ impl Grounding {
 impl<'a> WireAnswer<'a> {
     /// Reads one, where it is an answer and not an error or a refusal to answer at all.
     pub(super) fn read(body: &'a [u8]) -> Result<Self, Error> {
-        let answer: Self = serde_json::from_slice(body).map_err(|e| {
+        let answer: Self = json::from_bytes(body).map_err(|e| {
             Error::malformed("the answer is not JSON of the right shape").with_source(e)
         })?;
         if answer.error.is_some_and(|raw| raw.get() != "null") {
@@ -221,7 +221,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Completion, Error> {
 
 /// Reads the list that a stream is to whom did not ask for events.
 fn decode_list(body: &[u8]) -> Result<Completion, Error> {
-    let pieces: Vec<&RawValue> = serde_json::from_slice(body).map_err(|e| {
+    let pieces: Vec<&RawValue> = json::from_bytes(body).map_err(|e| {
         Error::malformed("the answer is not JSON of the right shape").with_source(e)
     })?;
     let mut reader = Reader::default();

@@ -9,7 +9,7 @@ use super::{
     message::{WireMessage, write_assistant},
 };
 use crate::{
-    Choice, Completion, Error, FinishReason, Json, Part, Usage, clock,
+    Choice, Completion, Error, FinishReason, Json, Part, Usage, clock, json,
     wire_text::{TextOr, lenient},
 };
 
@@ -132,7 +132,7 @@ pub(super) fn write_finish(reason: &FinishReason) -> &str {
 }
 
 pub(super) fn decode(body: &[u8]) -> Result<Completion, Error> {
-    let wire: WireCompletion<'_> = serde_json::from_slice(body).map_err(|e| {
+    let wire: WireCompletion<'_> = json::from_bytes(body).map_err(|e| {
         Error::malformed("the answer is not JSON of the right shape").with_source(e)
     })?;
     let Some(choices) = wire.choices.filter(|choices| !choices.is_empty()) else {

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     Error, Event, FinishReason, Json, Part,
     dialect::Decoder,
+    json,
     sse::SseEvent,
     wire_text::{Text, TextOr, lenient},
 };
@@ -120,7 +121,7 @@ impl Decoder for Reader {
         if data.is_empty() {
             return Ok(());
         }
-        let chunk: WireChunk<'_> = serde_json::from_slice(data).map_err(|e| {
+        let chunk: WireChunk<'_> = json::from_bytes(data).map_err(|e| {
             if *event.name == *b"error" {
                 error::classify(None, data)
             } else {

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::item::{WireItem, annotation, picture, redacted, summary, whole_item};
 use crate::{
-    Choice, Completion, Dialect, Error, FinishReason, Json, Part, Usage, clock,
+    Choice, Completion, Dialect, Error, FinishReason, Json, Part, Usage, clock, json,
     openai::{WireExtra, error},
     wire_text::lenient,
 };
@@ -123,7 +123,7 @@ impl WireResponse<'_> {
 }
 
 pub(super) fn decode(body: &[u8]) -> Result<Completion, Error> {
-    let mut wire: WireResponse<'_> = serde_json::from_slice(body).map_err(|e| {
+    let mut wire: WireResponse<'_> = json::from_bytes(body).map_err(|e| {
         Error::malformed("the answer is not JSON of the right shape").with_source(e)
     })?;
     if let Some(error) = wire.failure() {

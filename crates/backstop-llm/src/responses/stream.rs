@@ -10,6 +10,7 @@ use super::{
 use crate::{
     Error, Event, Json, Part, Usage,
     dialect::Decoder,
+    json,
     openai::error,
     sse::SseEvent,
     wire_text::{Text, lenient},
@@ -56,7 +57,7 @@ impl Decoder for Reader {
         if data.is_empty() || data.starts_with(b"[DONE]") {
             return Ok(());
         }
-        let wire: WireEvent<'_> = serde_json::from_slice(data)
+        let wire: WireEvent<'_> = json::from_bytes(data)
             .map_err(|e| Error::malformed("an event of the stream can't be read").with_source(e))?;
         let name = String::from_utf8_lossy(&event.name);
         let kind = wire.kind.clone().map_or(name, |Text(kind)| kind);

@@ -65,7 +65,12 @@ where
     poll_fn(|cx| connector.poll_ready(cx)).await?;
     let stream = connector.call(to).await?;
     let is_http2 = Connection::connected(&stream).is_negotiated_h2();
-    Ok((Box::new(stream), is_http2))
+    let io: Box<dyn Io> = match stream {
+        // By itself it is small; with room for TLS it takes kilobytes.
+        MaybeHttpsStream::Http(plain) => Box::new(plain),
+        tls @ MaybeHttpsStream::Https(_) => Box::new(tls),
+    };
+    Ok((io, is_http2))
 }
 
 fn tcp() -> HttpConnector {
