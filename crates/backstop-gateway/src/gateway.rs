@@ -23,7 +23,7 @@ use crate::{
     in_flight::InFlight,
     metrics::Metrics,
     operator,
-    server::{self, Acceptor},
+    server::{self, Acceptor, Workers},
     stack::{self, Chaos, Circuits, ModelStack, Providers},
     stats::Stats,
 };
@@ -108,6 +108,16 @@ impl Gateway {
         listener: TcpListener,
         stop: impl Future<Output = ()>,
     ) -> server::Stopped {
+        self.serve_by(&Workers::here(), listener, stop).await
+    }
+
+    /// Serves as [`serve`](Self::serve) does, each connection by one of these threads.
+    pub async fn serve_by(
+        &self,
+        workers: &Workers,
+        listener: TcpListener,
+        stop: impl Future<Output = ()>,
+    ) -> server::Stopped {
         let metrics = self.shared.metrics.clone();
         let upkeep = tokio::spawn(async move {
             loop {
@@ -120,7 +130,7 @@ impl Gateway {
         let tls = self.shared.tls.clone();
         let app = server::router(self);
         let last_call = || self.shared.stopping.notify_waiters();
-        let stopped = server::serve(listener, tls, app, &limits, stop, last_call).await;
+        let stopped = server::serve(workers, listener, tls, app, &limits, stop, last_call).await;
         upkeep.abort();
         alerts.abort();
         stopped
@@ -134,7 +144,8 @@ impl Gateway {
         AdminServer(tokio::spawn(async move {
             let app = operator::open_router().with_state(gateway.clone());
             let limits = gateway.running().config.limits.clone();
-            server::serve(listener, None, app, &limits, pending(), || {}).await;
+            let here = Workers::here();
+            server::serve(&here, listener, None, app, &limits, pending(), || {}).await;
         }))
     }
 

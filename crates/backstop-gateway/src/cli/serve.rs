@@ -8,7 +8,12 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use crate::{
-    config::Config, demo::Demo, gateway::Gateway, log, reload, server, server::Stopped, state, text,
+    config::Config,
+    demo::Demo,
+    gateway::Gateway,
+    log, reload,
+    server::{self, Stopped, Workers},
+    state, text,
 };
 
 #[derive(Args, Debug)]
@@ -69,7 +74,8 @@ impl Serve {
             None => None,
         };
         let _watching = reload::watch(gateway.clone());
-        let stopped = gateway.serve(listener, stop).await;
+        let workers = Workers::start()?;
+        let stopped = gateway.serve_by(&workers, listener, stop).await;
         drop((admin, keeping));
         if stopped == Stopped::Cut {
             warn!("something was still running when the time to finish was over");

@@ -5,6 +5,7 @@
 
 mod call;
 mod names;
+mod series;
 mod spend;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use self::{
         BUDGET, CIRCUIT, IN_FLIGHT, OVERHEAD, OVERHEAD_SECONDS, RATES, REFUSALS, RELOADS, SECONDS,
         TOKENS_PER_SECOND,
     },
+    series::AllSeries,
     spend::Spend,
 };
 use crate::{call::Call, ledger::Entry};
@@ -29,6 +31,7 @@ use crate::{call::Call, ledger::Entry};
 pub(crate) struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
+    series: AllSeries,
     spend: Spend,
 }
 
@@ -44,6 +47,7 @@ impl Metrics {
         Ok(Self {
             handle: recorder.handle(),
             recorder,
+            series: AllSeries::default(),
             spend: Spend::default(),
         })
     }
@@ -95,7 +99,10 @@ impl Metrics {
 
     /// Everything about one call, when it is over.
     pub(crate) fn call(&self, call: &Call, ledger: &[Entry], currency: &str) {
-        self.record(|| call::note(call));
+        self.record(|| {
+            self.series.count(call);
+            call::note(call);
+        });
         self.spend.add(call, ledger, currency);
     }
 

@@ -19,7 +19,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::Acceptor;
+use super::{Acceptor, Workers};
 use crate::config::Limits;
 
 /// How long to leave the listener alone after it failed, out of file descriptors say.
@@ -41,6 +41,7 @@ pub enum Stopped {
 /// Serves `app` on `listener` until `stop` resolves, then lets running responses finish. When the
 /// time for that is over, `last_call` is called, so that streams end with a word on it.
 pub async fn serve(
+    workers: &Workers,
     listener: TcpListener,
     tls: Option<Acceptor>,
     app: Router,
@@ -69,15 +70,18 @@ pub async fn serve(
         let stream = accepted.and_then(|(stream, _)| {
             // Tokens are small and must not wait for one another.
             stream.set_nodelay(true)?;
-            Ok(stream)
+            stream.into_std()
         });
         let Ok(stream) = stream else {
             time::sleep(AFTER_ACCEPT_FAILED).await;
             continue;
         };
         let (server, watcher) = (server.clone(), running.watcher());
-        tokio::spawn(async move {
-            server.serve(stream, watcher).await;
+        workers.spawn(async move {
+            // It belongs to the runtime that it is served on.
+            if let Ok(stream) = TcpStream::from_std(stream) {
+                server.serve(stream, watcher).await;
+            }
             drop(slot);
         });
     }
@@ -116,9 +120,14 @@ struct Server {
 
 impl Server {
     async fn serve(&self, stream: TcpStream, watcher: Watcher) {
-        let Some(tls) = &self.tls else {
-            return self.serve_http(stream, watcher).await;
-        };
+        match &self.tls {
+            None => self.serve_http(stream, watcher).await,
+            // Boxed, so that connections without it take no room for it.
+            Some(tls) => Box::pin(self.serve_tls(tls, stream, watcher)).await,
+        }
+    }
+
+    async fn serve_tls(&self, tls: &Acceptor, stream: TcpStream, watcher: Watcher) {
         // Whoever does not speak TLS, or takes too long to, is let go.
         if let Ok(Ok(stream)) = time::timeout(self.handshake, tls.accept(stream)).await {
             self.serve_http(stream, watcher).await;

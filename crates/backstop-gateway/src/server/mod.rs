@@ -10,9 +10,11 @@ mod models;
 mod refusal;
 mod stream;
 mod tls;
+mod workers;
 
 pub use self::{
     app::router,
     listen::{Stopped, serve, signal},
     tls::Acceptor,
+    workers::Workers,
 };

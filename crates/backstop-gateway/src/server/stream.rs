@@ -24,11 +24,6 @@ use crate::account::Account;
 /// in one go; a caller who reads slowly makes it wait, not pile up here.
 const WRITE: usize = 16 << 10;
 
-/// How often more is asked for once something has come. A connection to a provider is read by a
-/// task of its own, which hands over one piece at a time and needs a turn for the next; and hyper
-/// polls a body twice in a turn.
-const TURNS: u8 = 2;
-
 /// A silence of this long is broken by a comment, so that nothing on the way to the caller takes
 /// the connection for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -47,9 +42,6 @@ pub(super) struct StreamBody {
     /// Resolves when the gateway can't wait any longer for the end.
     stopping: Pin<Box<OwnedNotified>>,
     out: Vec<u8>,
-    /// How often more is asked for before what there is is written. None at first: the first
-    /// content is not held back.
-    turns: Option<u8>,
 }
 
 impl StreamBody {
@@ -68,7 +60,6 @@ impl StreamBody {
             silence: Box::pin(sleep(KEEP_ALIVE)),
             stopping: Box::pin(stopping.notified_owned()),
             out: Vec::new(),
-            turns: None,
         }
     }
 
@@ -105,20 +96,6 @@ impl StreamBody {
         Poll::Ready(())
     }
 
-    /// Whether what there is may wait for a turn of the other tasks, to be one write with what they
-    /// bring. There were `before` bytes until now.
-    fn waits_for_more(&mut self, before: usize) -> bool {
-        let Some(turns) = &mut self.turns else {
-            return false;
-        };
-        if self.out.len() > before {
-            *turns = TURNS;
-        }
-        let waits = *turns > 0 && !self.out.is_empty();
-        *turns = turns.saturating_sub(1);
-        waits
-    }
-
     fn fail(&mut self, error: &Error) {
         self.stream = None;
         self.encoder.error(error, &mut self.out);
@@ -147,12 +124,7 @@ impl http_body::Body for StreamBody {
         // An attempt that goes on with the answer belongs to the call.
         let span = this.account.call_mut().span.clone();
         let _entered = span.enter();
-        let before = this.out.len();
         let filled = this.poll_fill(cx);
-        if filled.is_pending() && this.waits_for_more(before) {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
         if this.out.is_empty() {
             if filled.is_ready() {
                 return Poll::Ready(None);
@@ -165,7 +137,6 @@ impl http_body::Body for StreamBody {
             ready!(this.silence.as_mut().poll(cx));
             this.out.extend_from_slice(b": keep-alive\n\n");
         }
-        this.turns = Some(0);
         this.silence.as_mut().reset(Instant::now() + KEEP_ALIVE);
         let bytes = Bytes::from(std::mem::take(&mut this.out));
         Poll::Ready(Some(Ok(Frame::data(bytes))))
