@@ -7,6 +7,7 @@ use super::{
     error,
     message::{citation, text_or_json},
     part::read_part,
+    prefix::Prefix,
     response::{WireUsage, read_finish},
     thought::{WireExtra, WireReasoning},
 };
@@ -107,6 +108,7 @@ pub(super) struct Reader {
     /// The choices that have ended.
     finished: Vec<u32>,
     ended: bool,
+    prefix: Prefix,
 }
 
 impl Decoder for Reader {
@@ -121,7 +123,11 @@ impl Decoder for Reader {
         if data.is_empty() {
             return Ok(());
         }
-        let chunk: WireChunk<'_> = json::from_bytes(data).map_err(|e| {
+        // What is read borrows from it for a while.
+        let mut prefix = std::mem::take(&mut self.prefix);
+        let new = prefix.strip(data);
+        let is_known = new.is_some();
+        let chunk: WireChunk<'_> = json::from_bytes(new.unwrap_or(data)).map_err(|e| {
             if *event.name == *b"error" {
                 error::classify(None, data)
             } else {
@@ -137,6 +143,10 @@ impl Decoder for Reader {
         }
         let usage = chunk.usage.or_else(|| chunk.x_groq?.usage);
         out.extend(usage.map(|usage| Event::Usage(usage.into())));
+        if self.started && !is_known {
+            prefix.learn(data);
+        }
+        self.prefix = prefix;
         Ok(())
     }
 
