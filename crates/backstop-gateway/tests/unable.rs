@@ -168,3 +168,55 @@ async fn a_field_that_says_nothing_keeps_no_candidate_from_answering() {
         );
     }
 }
+
+#[tokio::test]
+async fn forms_that_only_one_dialect_has_go_to_its_own_providers_as_they_are() {
+    let (gateway, first, _second) = two("candidates = [\"a:one\", \"b:two\"]").await;
+    let allowed = json!({
+        "type": "allowed_tools", "allowed_tools": { "mode": "auto", "tools": [] },
+    });
+    for (field, value) in [
+        ("tool_choice", allowed),
+        (
+            "response_format",
+            json!({ "type": "grammar", "grammar": "x" }),
+        ),
+        ("logprobs", json!(true)),
+        ("made_up", json!({ "deep": [1.50] })),
+    ] {
+        let more = json!({ field: value, "tools": [tool(PATHS[0], "look")] });
+        ask(&gateway, PATHS[0], &more).await;
+        let sent = first.calls().pop().expect("a call").json();
+        assert_eq!(sent[field], value, "{field}");
+        // Elsewhere they can't be said, so who speaks another is passed over.
+        let setup = Setup::new().await;
+        ask(&setup.gateway, PATHS[0], &more).await;
+        assert_eq!(setup.primary.count(), 0, "{field}");
+        assert_eq!(setup.backup.count(), 1, "{field}");
+    }
+}
+
+#[tokio::test]
+async fn how_likely_each_token_was_is_never_left_out_in_silence() {
+    let (gateway, first, second) = two("candidates = [\"a:one\", \"b:two\"]").await;
+    let answer = ask(&gateway, PATHS[2], &json!({ "top_logprobs": 2 })).await;
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    assert_eq!(first.count() + second.count(), 0);
+}
+
+#[tokio::test]
+async fn both_of_openais_dialects_know_how_much_is_to_be_said() {
+    let (gateway, first, _second) = two("candidates = [\"a:one\", \"b:two\"]").await;
+    let more = json!({ "text": { "verbosity": "low" } });
+    let answer = ask(&gateway, PATHS[2], &more).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(first.calls()[0].json()["verbosity"], "low");
+}
+
+#[tokio::test]
+async fn a_response_to_nothing_is_refused() {
+    let setup = Setup::new().await;
+    let answer = ask(&setup.gateway, PATHS[2], &json!({ "input": [] })).await;
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    assert_eq!(answer.json()["error"]["param"], "input");
+}

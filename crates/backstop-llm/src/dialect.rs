@@ -170,6 +170,12 @@ pub trait Decoder: Send {
     /// The event is an error, or can't be read. The stream is over.
     fn event(&mut self, event: &sse::SseEvent, out: &mut Vec<Event>) -> Result<(), Error>;
 
+    /// Whether a caller of the same dialect can be passed the last event as it came. One that lacks
+    /// what callers take for granted is written anew instead.
+    fn passes_on(&self) -> bool {
+        true
+    }
+
     /// The connection closed cleanly without an end marker: whether the answer is whole all the
     /// same. Some servers send no marker after the finish reason.
     fn is_whole(&self) -> bool;

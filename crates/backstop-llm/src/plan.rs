@@ -52,6 +52,10 @@ impl Plan {
         if chat.sampling.temperature.is_some_and(|t| t > limit) {
             can = can.without(Need::Temperature);
         }
+        // How likely each token was is only told in the words of the provider's own dialect.
+        if chat.extra_dialect.unwrap_or(Dialect::OpenAi) != dialect {
+            can = can.without(Need::Logprobs);
+        }
         let lacks = abilities::needs(chat, dialect).minus(can);
         if let Some(need) = lacks.minus(allow_loss).iter().next() {
             return Err(lacking(need, chat, dialect));

@@ -416,3 +416,45 @@ fn what_begins_a_response_holds_nothing_of_it_yet() {
     assert_eq!(created["response"]["output"], serde_json::json!([]));
     assert_eq!(created["response"]["usage"], Value::Null);
 }
+
+#[test]
+fn what_callers_take_for_granted_and_a_server_leaves_out_is_put_in() {
+    let stream = concat!(
+        "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":null}]}\n\n",
+        "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"id\":\"a\",",
+        "\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"x\\\":\"}}]}}]}\n\n",
+        "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"function\":",
+        "{\"arguments\":\"1}\"}}]}}]}\n\n",
+        "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n",
+        "data: [DONE]\n\n",
+    );
+    let mut decoder = Dialect::OpenAi.wire().decoder();
+    let mut encoder = Dialect::OpenAi.front().encoder(&ChatRequest::new("m"));
+    let mut out = Vec::new();
+    for event in sse(stream.as_bytes()) {
+        let mut events = Vec::new();
+        decoder.event(&event, &mut events).expect("an event");
+        let mut chunk = Chunk::new(events);
+        chunk.raw = decoder.passes_on().then(|| Raw {
+            dialect: Dialect::OpenAi,
+            bytes: event.raw,
+        });
+        encoder.chunk(&chunk, &mut out);
+    }
+    for event in sse(&out).iter().filter(|event| event.data() != b"[DONE]") {
+        let json: Value = serde_json::from_slice(event.data()).expect("JSON");
+        let delta = &json["choices"][0]["delta"];
+        assert!(delta.is_object(), "{json}");
+        for call in delta["tool_calls"].as_array().into_iter().flatten() {
+            assert_eq!(call["index"], 0, "{json}");
+        }
+    }
+    let calls = collect(read(Dialect::OpenAi, &out))
+        .choices
+        .remove(0)
+        .content;
+    assert_eq!(
+        calls,
+        [Part::ToolCall(ToolCall::new("a", "f", "{\"x\":1}"))]
+    );
+}

@@ -73,7 +73,8 @@ pub fn needs(chat: &Chat, target: Dialect) -> Needs {
 pub(crate) fn lost_field(chat: &Chat, target: Dialect) -> Option<&str> {
     let foreign = chat.extra_dialect.is_some_and(|own| own != target);
     let mut names = chat.extra.iter().map(|(name, _)| name.as_str());
-    names.find(|name| foreign && !INDIFFERENT.contains(name))
+    let shared = chat.verbosity(target).map(|_| "verbosity");
+    names.find(|name| foreign && !INDIFFERENT.contains(name) && shared != Some(name))
 }
 
 /// Fields of one dialect that do not bear on the answer: what is stored where, how it is billed,

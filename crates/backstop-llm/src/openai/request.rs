@@ -63,15 +63,21 @@ pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
     {
         chat.tools.push(Tool::Function(function.into()));
     }
-    chat.tool_choice = match fields.take::<Json>("tool_choice")? {
-        Some(json) => Some(read_tool_choice(&json)?),
-        None => None,
-    };
+    // Forms that are this dialect's alone go on to its providers as they are.
+    let mut own = Vec::new();
+    if let Some(json) = fields.take::<Json>("tool_choice")? {
+        chat.tool_choice = read_tool_choice(&json)?;
+        if chat.tool_choice.is_none() {
+            own.push(("tool_choice".to_owned(), json));
+        }
+    }
     chat.parallel_tool_calls = fields.take("parallel_tool_calls")?;
-    chat.format = match fields.take::<Json>("response_format")? {
-        Some(json) => read_format(&json)?,
-        None => ResponseFormat::Text,
-    };
+    if let Some(json) = fields.take::<Json>("response_format")? {
+        match read_format(&json)? {
+            Some(format) => chat.format = format,
+            None => own.push(("response_format".to_owned(), json)),
+        }
+    }
     chat.sampling = Sampling {
         temperature: fields.take("temperature")?,
         top_p: fields.take("top_p")?,
@@ -105,7 +111,8 @@ pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
         .unwrap_or_default();
     chat.continue_final_message = fields.take("continue_final_message")?.unwrap_or_default();
     fields.take::<bool>("add_generation_prompt")?;
-    chat.extra = fields.rest();
+    chat.extra = own;
+    chat.extra.extend(fields.rest());
     chat.extra.retain(|(name, json)| !says_nothing(name, json));
     chat.extra_dialect = Some(Dialect::OpenAi);
     Ok(ChatRequest::parsed(chat, Dialect::OpenAi, body))
@@ -148,30 +155,40 @@ fn read_tool(json: Json) -> Result<Tool, Error> {
     })
 }
 
-fn read_tool_choice(json: &Json) -> Result<ToolChoice, Error> {
+/// Reads a choice; none where it is of a form that only this dialect has.
+fn read_tool_choice(json: &Json) -> Result<Option<ToolChoice>, Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Wire {
         Word(String),
-        Named { function: Named },
+        Named {
+            function: Named,
+        },
+        Other {
+            #[serde(rename = "type")]
+            _kind: String,
+        },
     }
     #[derive(Deserialize)]
     struct Named {
         name: String,
     }
+    let unknown = || Error::invalid("tool_choice: unknown value").with_param("tool_choice");
     match json.read() {
-        Ok(Wire::Named { function }) => Ok(ToolChoice::Named(function.name)),
+        Ok(Wire::Named { function }) => Ok(Some(ToolChoice::Named(function.name))),
+        Ok(Wire::Other { .. }) => Ok(None),
         Ok(Wire::Word(word)) => match word.as_str() {
-            "auto" => Ok(ToolChoice::Auto),
-            "none" => Ok(ToolChoice::None),
-            "required" | "any" => Ok(ToolChoice::Required),
-            _ => Err(Error::invalid("tool_choice: unknown value").with_param("tool_choice")),
+            "auto" => Ok(Some(ToolChoice::Auto)),
+            "none" => Ok(Some(ToolChoice::None)),
+            "required" | "any" => Ok(Some(ToolChoice::Required)),
+            _ => Err(unknown()),
         },
-        Err(error) => Err(wrong("tool_choice", &error)),
+        Err(_) => Err(unknown()),
     }
 }
 
-fn read_format(json: &Json) -> Result<ResponseFormat, Error> {
+/// Reads a form; none where only some servers of this dialect know it.
+fn read_format(json: &Json) -> Result<Option<ResponseFormat>, Error> {
     #[derive(Deserialize)]
     struct Wire {
         #[serde(rename = "type")]
@@ -182,7 +199,7 @@ fn read_format(json: &Json) -> Result<ResponseFormat, Error> {
     let wire: Wire = json
         .read()
         .map_err(|error| wrong("response_format", &error))?;
-    Ok(match (wire.kind.as_str(), wire.json_schema) {
+    Ok(Some(match (wire.kind.as_str(), wire.json_schema) {
         ("text", _) => ResponseFormat::Text,
         ("json_schema", Some(schema)) => ResponseFormat::Schema {
             name: schema.name,
@@ -191,11 +208,12 @@ fn read_format(json: &Json) -> Result<ResponseFormat, Error> {
             strict: schema.strict,
         },
         ("json_object", _) => ResponseFormat::Json,
-        _ => {
-            let message = "response_format: expected text, json_object or json_schema";
+        ("json_schema", None) => {
+            let message = "response_format: expected a json_schema";
             return Err(Error::invalid(message).with_param("response_format"));
         }
-    })
+        _ => return Ok(None),
+    }))
 }
 
 fn wrong(field: &str, error: &serde_json::Error) -> Error {

@@ -189,6 +189,13 @@ fn translate(chat: &Chat, plan: &Plan) -> Vec<u8> {
     };
     let mut body = serde_json::to_vec(&wire).unwrap_or_default();
     crate::json_write::add_fields(&mut body, chat.extra_for(Dialect::OpenAi));
+    if let (Some(verbosity), []) = (
+        chat.verbosity(Dialect::OpenAi),
+        chat.extra_for(Dialect::OpenAi),
+    ) {
+        let field = ("verbosity".to_owned(), verbosity.clone());
+        crate::json_write::add_fields(&mut body, [&field]);
+    }
     body
 }
 

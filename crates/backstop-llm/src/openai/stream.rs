@@ -108,6 +108,8 @@ pub(super) struct Reader {
     /// The choices that have ended.
     finished: Vec<u32>,
     ended: bool,
+    /// Whether the last event lacks what callers take for granted.
+    faulty: bool,
     prefix: Prefix,
 }
 
@@ -138,6 +140,8 @@ impl Decoder for Reader {
             return Err(error::classify(None, data));
         }
         self.start(&chunk, out);
+        let choices = chunk.choices.as_deref().unwrap_or_default();
+        self.faulty = choices.iter().any(WireChoice::is_faulty);
         for choice in chunk.choices.unwrap_or_default() {
             self.choice(choice, out)?;
         }
@@ -152,6 +156,24 @@ impl Decoder for Reader {
 
     fn is_whole(&self) -> bool {
         self.ended || !self.finished.is_empty()
+    }
+
+    fn passes_on(&self) -> bool {
+        !self.faulty
+    }
+}
+
+impl WireChoice<'_> {
+    /// Some servers leave out the delta, or which call a piece belongs to; the official SDKs fail
+    /// over either.
+    fn is_faulty(&self) -> bool {
+        match &self.delta {
+            Some(delta) => {
+                let mut calls = delta.tool_calls.iter().flatten();
+                calls.any(|call| call.index.is_none())
+            }
+            None => self.text.is_none(),
+        }
     }
 }
 

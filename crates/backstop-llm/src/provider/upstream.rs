@@ -78,7 +78,7 @@ impl Upstream {
             }
         }
         let mut chunk = Chunk::new(events);
-        chunk.raw = Some(Raw {
+        chunk.raw = self.decoder.passes_on().then(|| Raw {
             dialect: self.dialect,
             bytes: event.raw,
         });

@@ -74,6 +74,14 @@ impl Chat {
         (!texts.is_empty()).then(|| texts.join("\n\n"))
     }
 
+    /// How much is to be said, which only OpenAI's two dialects have a word for.
+    pub(crate) fn verbosity(&self, target: Dialect) -> Option<&Json> {
+        let knows = |dialect| matches!(dialect, Dialect::OpenAi | Dialect::Responses);
+        let said = self.extra.iter().find(|(name, _)| name == "verbosity");
+        let shared = knows(target) && self.extra_dialect.is_some_and(knows);
+        said.filter(|_| shared).map(|(_, json)| json)
+    }
+
     /// The unknown fields, where they are of this dialect.
     #[must_use]
     pub fn extra_for(&self, dialect: Dialect) -> &[(String, Json)] {

@@ -70,6 +70,15 @@ pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
             .into_iter()
             .filter(|(name, json)| !says_nothing(name, json)),
     );
+    // What was said before may also be kept by the provider, or stand in a prompt of its own.
+    let elsewhere = ["conversation", "previous_response_id", "prompt"];
+    let asks = chat.messages.iter().any(|it| it.role != Role::System)
+        || extra
+            .iter()
+            .any(|(name, _)| elsewhere.contains(&name.as_str()));
+    if !asks {
+        return Err(Error::invalid("input: at least one item is needed").with_param("input"));
+    }
     chat.extra = extra;
     chat.extra_dialect = Some(Dialect::Responses);
     Ok(ChatRequest::parsed(chat, Dialect::Responses, body))
@@ -305,13 +314,14 @@ struct WireRequest<'a> {
 fn translate(chat: &Chat) -> Vec<u8> {
     let own = chat.extra_for(Dialect::Responses);
     let says = |field: &str| own.iter().find(|(name, _)| name == field);
+    let verbosity = chat.verbosity(Dialect::Responses);
     let wire = WireRequest {
         model: &chat.model,
         input: chat.messages.iter().flat_map(write_items).collect(),
         tools: chat.tools.iter().filter_map(write_tool).collect(),
         tool_choice: chat.tool_choice.as_ref().map(write_choice),
         parallel_tool_calls: chat.parallel_tool_calls.filter(|_| !chat.tools.is_empty()),
-        text: write_text(&chat.format, says("verbosity").map(|(_, json)| json)),
+        text: write_text(&chat.format, verbosity),
         temperature: chat.sampling.temperature,
         top_p: chat.sampling.top_p,
         top_logprobs: chat.sampling.top_logprobs,
