@@ -219,3 +219,18 @@ async fn a_response_to_nothing_is_refused() {
     assert_eq!(answer.status, 400, "{}", answer.body);
     assert_eq!(answer.json()["error"]["param"], "input");
 }
+
+#[tokio::test]
+async fn what_is_for_the_gateway_is_taken_off_and_all_else_stays_as_it_came() {
+    let (gateway, first, _second) = two("candidates = [\"a:one\", \"b:two\"]").await;
+    let messages = json!([
+        { "role": "user", "content": "Hello!", "made_up": [1.50] },
+        { "role": "assistant", "content": "Yes?", "reasoning_details": [{ "text": "Hm." }] },
+        { "role": "user", "content": [{ "type": "text", "text": "Go on.", "deep": null }] },
+    ]);
+    let more = json!({ "num_retries": 0, "route": "fallback", "messages": messages });
+    ask(&gateway, PATHS[0], &more).await;
+    let sent = first.calls()[0].json();
+    assert_eq!(sent["messages"], messages);
+    assert!(sent.get("num_retries").is_none() && sent.get("route").is_none());
+}

@@ -98,10 +98,7 @@ impl Wishes {
         }
         let model = request.model().to_owned();
         wishes.fallbacks.retain(|name| *name != model);
-        request
-            .chat_mut()
-            .extra
-            .retain(|(name, _)| known(name).is_none());
+        request.drop_fields(|name| known(name).is_some());
         Ok(wishes)
     }
 

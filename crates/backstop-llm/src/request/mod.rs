@@ -16,7 +16,7 @@ pub use self::{
     },
     options::{Function, Reasoning, ReasoningMode, ResponseFormat, Sampling, Tool, ToolChoice},
 };
-use crate::{Dialect, Json};
+use crate::{Dialect, Json, object::Object};
 
 /// A request in words that all dialects share.
 ///
@@ -216,6 +216,22 @@ impl ChatRequest {
     pub fn chat_mut(&mut self) -> &mut Chat {
         self.original = None;
         Arc::make_mut(&mut self.chat)
+    }
+
+    /// Takes unknown top-level fields off the request, by their names. All else of what the caller
+    /// sent stays as it came.
+    pub fn drop_fields(&mut self, dropped: impl Fn(&str) -> bool) {
+        let extra = &mut Arc::make_mut(&mut self.chat).extra;
+        let (off, left) = std::mem::take(extra)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(name, _)| dropped(name));
+        *extra = left;
+        self.original = self.original.take().and_then(|original| {
+            let mut object = Object::parse(&original.body).ok()?;
+            off.iter().for_each(|(name, _)| object.remove(name));
+            let body = object.to_vec().into();
+            Some(Original { body, ..original })
+        });
     }
 
     /// The model asked for.
