@@ -11,9 +11,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// Wakes a future at an instant: one word where tokio's own [`Sleep`] has fourteen.
 ///
 /// A layer's future is moved by every layer round it, and most calls never wait. So the `Sleep` is
-/// kept elsewhere, and what it was kept in is used again by the next timer of the thread: that
-/// memory is only allocated where more timers run at once than ever before. The `Sleep` itself is
-/// made anew each time, so that a timer belongs to the runtime that it was set in and to no other.
+/// kept elsewhere, and what it was kept in is used again by the next timer of the thread: memory is
+/// only allocated where more timers run at once than the thread has room kept for. The `Sleep`
+/// itself is each timer's own, so that a timer belongs to the runtime that it was first set in and
+/// to no other.
 #[derive(Debug, Default)]
 pub struct Timer(Option<Place>);
 
@@ -55,6 +56,10 @@ impl Timer {
     }
 
     /// Sets it to `until`, whatever it was set to before. It wakes whoever polls it next.
+    ///
+    /// # Panics
+    ///
+    /// Outside any runtime that has its time driver enabled, as tokio's own timers do.
     #[inline]
     pub fn set(&mut self, until: Instant) {
         match self

@@ -14,8 +14,8 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// The attempt begins. The clock is not read for it: that
-    /// would be the dearest part of a call that succeeds.
+    /// The attempt begins. The clock is not read for it: that would be the dearest part of a call
+    /// that succeeds.
     #[inline]
     pub(crate) fn now() -> Self {
         Self {

@@ -94,6 +94,8 @@ where
     }
 }
 
+/// A call begins. One that comes here because another candidate failed, or does not answer, has
+/// made its deposit.
 #[inline]
 fn deposit(budget: &Budget) {
     if context::is_first() {

@@ -41,13 +41,12 @@ impl Cut {
     pub(crate) fn after(
         &mut self,
         waited: Result<Duration, Duration>,
-        mut limits: Limits,
+        limits: &Limits,
         limit: Limit,
     ) -> bool {
         match waited {
             Ok(waited) => {
-                limits.total = limits.total.map(|total| total.saturating_sub(waited));
-                let is_in_time = self.first(&limits);
+                let is_in_time = self.first(limits);
                 if !is_in_time {
                     self.due = Due::within(waited);
                 }

@@ -78,6 +78,7 @@ impl Waiting {
             return Poll::Pending;
         }
         let waited = waited.max(limit);
+        self.timer = Timer::new();
         self.wait = Wait::TooLong { since, waited };
         Poll::Ready(())
     }
@@ -87,6 +88,8 @@ impl Waiting {
         match self.wait {
             Wait::None | Wait::For(_) => {}
             Wait::Since(since) | Wait::TooLong { since, .. } => {
+                // Nobody waits any more, and the next wait may be in another runtime.
+                self.timer = Timer::new();
                 self.wait = Wait::For(Instant::now().saturating_duration_since(since));
             }
         }

@@ -104,12 +104,16 @@ where
 
     #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
-        let limits = self.per_request.limits_for(&request, self.limits);
+        let mut limits = self.per_request.limits_for(&request, self.limits);
         // The future is filled in where it stays: a move of it costs more than all else here.
         let mut future = ResponseFuture::new(self.tail.clone());
         let is_in_time = match self.waiting.take() {
             Ok(Duration::ZERO) => future.cut.first(&limits),
-            waited => future.cut.after(waited, limits, self.limit_on_readiness()),
+            waited => {
+                let gone = waited.unwrap_or_default();
+                limits.total = limits.total.map(|total| total.saturating_sub(gone));
+                future.cut.after(waited, &limits, self.limit_on_readiness())
+            }
         };
         future.items = T::items(&limits, &mut future.cut.due);
         if is_in_time {

@@ -16,7 +16,9 @@ use tokio::{
     sync::mpsc,
     time::{Instant, advance},
 };
+use tokio_test::{assert_pending, assert_ready_ok};
 use tower::{BoxError, Layer, ServiceExt, service_fn};
+use tower_test::mock;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -143,6 +145,27 @@ async fn the_total_covers_the_tail_however_busy_it_is() {
     };
     assert_eq!(error.limit(), Limit::Total);
     assert_eq!(error.after(), 2 * SECOND);
+    assert_eq!(start.elapsed(), 2 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_readiness_counts_against_the_total_of_a_tail() {
+    let layer = TimeoutLayer::new().until_end().total(3 * SECOND);
+    let (mut service, mut handle) = mock::spawn_layer::<(), Response<Fed>, _>(layer);
+    handle.allow(0);
+    assert_pending!(service.poll_ready());
+    advance(SECOND).await;
+    handle.allow(1);
+    assert_ready_ok!(service.poll_ready());
+    let start = Instant::now();
+    let (_feed, frames) = mpsc::unbounded_channel();
+    let answer = async {
+        let ((), respond) = handle.next_request().await.expect("a request");
+        respond.send_response(Response::new(Fed(frames)));
+    };
+    let (response, ()) = tokio::join!(service.call(()), answer);
+    let mut body = Box::pin(response.unwrap().into_body());
+    assert_eq!(elapsed(body.frame().await).limit(), Limit::Total);
     assert_eq!(start.elapsed(), 2 * SECOND);
 }
 

@@ -396,3 +396,37 @@ async fn outcome(call: impl Future<Output = Result<(), BoxError>>) -> (bool, Dur
     let start = Instant::now();
     (call.await.is_ok(), start.elapsed())
 }
+
+/// A service that is never ready.
+struct Busy;
+
+impl Service<()> for Busy {
+    type Response = ();
+    type Error = BoxError;
+    type Future = std::future::Pending<Result<(), BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Pending
+    }
+
+    fn call(&mut self, (): ()) -> Self::Future {
+        unreachable!("it is never ready")
+    }
+}
+
+#[test]
+fn waits_for_readiness_in_one_runtime_after_another() {
+    let mut service = TimeoutLayer::new().readiness(SECOND).layer(Busy);
+    for _ in 0..2 {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            poll_fn(|cx| service.poll_ready(cx)).await.unwrap();
+            let error = service.call(()).await.unwrap_err();
+            assert_eq!(elapsed(&error).limit(), Limit::Readiness);
+        });
+    }
+}
