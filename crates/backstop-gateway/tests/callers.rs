@@ -146,3 +146,13 @@ async fn a_caller_who_does_not_finish_its_request_is_let_go() {
         .expect("both are let go");
     assert!(String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 408"));
 }
+
+#[tokio::test]
+async fn connections_beyond_the_cap_wait_and_hold_nothing_up() {
+    let setup = Setup::configured("", "[limits]\nconnections = 1\nheader = \"300ms\"\n").await;
+    let idle = tokio::net::TcpStream::connect(setup.gateway.address).await;
+    let idle = idle.expect("connects");
+    // It says nothing, and is let go for the next, which was not refused meanwhile.
+    assert_eq!(send(ask(&setup)).await.status, 200);
+    drop(idle);
+}

@@ -19,7 +19,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::{Acceptor, Workers};
+use super::{Acceptor, Workers, opening::Opening};
 use crate::config::Limits;
 
 /// How long to leave the listener alone after it failed, out of file descriptors say.
@@ -142,7 +142,7 @@ impl Server {
         let service = service_fn(move |request| respond(app.clone(), request));
         let serving = self
             .connection
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Opening::new(stream, self.handshake)), service);
         // A connection that breaks off is its caller's affair.
         let _ = watcher.watch(serving.into_owned()).await;
     }

@@ -7,6 +7,7 @@ mod body;
 mod clock;
 mod listen;
 mod models;
+mod opening;
 mod refusal;
 mod stream;
 mod tls;
