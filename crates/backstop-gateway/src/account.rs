@@ -33,7 +33,7 @@ pub(crate) struct Account {
     running: Arc<Running>,
     keep: Option<Keep>,
     /// Where the operator wants to read it.
-    content: Option<Content>,
+    content: Option<Box<Content>>,
     _admitted: Option<Admitted>,
     _place: Place,
 }
@@ -48,7 +48,7 @@ impl Account {
     ) -> Self {
         let logged = running.config.log_content;
         Self {
-            content: logged.then(|| Content::new(call.id.clone())),
+            content: logged.then(|| Box::new(Content::new(call.id.clone()))),
             call,
             shared,
             running,

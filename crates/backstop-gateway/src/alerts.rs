@@ -8,6 +8,7 @@ use std::{
 };
 
 use backstop_core::FaultKind;
+use backstop_llm::Secret;
 use reqwest::Client;
 use serde_json::json;
 use tokio::time::{self, Instant};
@@ -24,6 +25,9 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// How long the one who is told may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many notices wait at most for someone to tell them to.
+const UNSENT: usize = 20;
 
 /// An alert is over when what it is about has fallen to this part of its threshold, so that it
 /// does not come and go.
@@ -72,16 +76,19 @@ impl Alerts {
         }
         let failed = match outcome {
             // What is wrong with a request is no matter of ours.
-            Outcome::Failed(fault) => !matches!(
+            Outcome::Failed(fault) => Some(!matches!(
                 fault.kind(),
                 FaultKind::Invalid | FaultKind::TooLarge | FaultKind::Filtered
-            ),
-            Outcome::Completed => false,
-            Outcome::Left => return,
+            )),
+            Outcome::Completed => Some(false),
+            // Who left says nothing of how it would have ended, and it costs all the same.
+            Outcome::Left => None,
         };
         let now = Instant::now();
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        watched.errors.add(now, f64::from(u8::from(failed)), 1);
+        if let Some(failed) = failed {
+            watched.errors.add(now, f64::from(u8::from(failed)), 1);
+        }
         watched.spend.add(now, cost, 1);
     }
 
@@ -107,6 +114,7 @@ pub(crate) async fn run(gateway: Gateway) {
     let Ok(client) = client.inspect_err(|error| warn!("alerts can't be sent: {error}")) else {
         return;
     };
+    let mut unsent = VecDeque::new();
     loop {
         time::sleep(EVERY).await;
         let alerts = gateway.running().alerts.clone();
@@ -115,26 +123,38 @@ pub(crate) async fn run(gateway: Gateway) {
         };
         for notice in alerts.notices() {
             warn!(target: "backstop::alert", "{notice}");
-            let body = json!({
-                "text": notice.to_string(),
-                "alert": notice.alert,
-                "state": if notice.raised { "raised" } else { "over" },
-                "value": notice.value,
-                "threshold": notice.threshold,
-            });
-            let sent = client
-                .post(webhook.expose())
-                .header("content-type", "application/json")
-                .body(body.to_string())
-                .send()
-                .await
-                .and_then(reqwest::Response::error_for_status);
-            if let Err(error) = sent {
+            unsent.push_back(notice);
+        }
+        // One that can't be told now is told later, and the ones after it after that.
+        while let Some(notice) = unsent.front() {
+            if let Err(error) = post(&client, webhook, notice).await {
                 // The address may hold a key.
                 warn!("an alert could not be sent: {}", error.without_url());
+                break;
             }
+            unsent.pop_front();
+        }
+        while unsent.len() > UNSENT {
+            unsent.pop_front();
         }
     }
+}
+
+async fn post(client: &Client, webhook: &Secret, notice: &Notice) -> Result<(), reqwest::Error> {
+    let body = json!({
+        "text": notice.to_string(),
+        "alert": notice.alert,
+        "state": if notice.raised { "raised" } else { "over" },
+        "value": notice.value,
+        "threshold": notice.threshold,
+    });
+    let posted = client
+        .post(webhook.expose())
+        .header("content-type", "application/json")
+        .body(body.to_string())
+        .send()
+        .await?;
+    posted.error_for_status().map(drop)
 }
 
 /// A sum over a sliding window, and whether it is too much.
