@@ -14,10 +14,10 @@ mod expect;
 mod expect_gemini;
 #[path = "../../../backstop-llm/tests/replay/expect_responses.rs"]
 mod expect_responses;
-#[allow(dead_code, reason = "bodies are cut up in the tests of the services")]
+#[expect(dead_code, reason = "bodies are cut up in the tests of the services")]
 #[path = "../../../backstop-llm/tests/replay/player.rs"]
 mod player;
-#[allow(dead_code, reason = "the tests of the services read more of it")]
+#[expect(dead_code, reason = "the tests of the services read more of it")]
 #[path = "../../../backstop-llm/tests/replay/recording.rs"]
 mod recording;
 #[path = "../../../backstop-llm/tests/replay/told.rs"]
