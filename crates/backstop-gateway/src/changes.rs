@@ -11,10 +11,7 @@ use std::{
 use backstop_fallback::UnknownCandidate;
 use tracing::info;
 
-use crate::{
-    gateway::Gateway,
-    stack::{ModelStack, Service},
-};
+use crate::{gateway::Gateway, stack::ModelStack};
 
 /// What has been changed by hand, for each model.
 #[derive(Debug, Default)]
@@ -59,10 +56,12 @@ pub(crate) fn apply(changes: &mut Held<'_>, models: &BTreeMap<String, ModelStack
         };
         let handle = stack.handle();
         let known = |name: &String| stack.has(name);
-        if let Some(order) = &mut change.order {
-            order.retain(known);
+        let order = change.order.take().unwrap_or_default();
+        let order: Vec<String> = order.into_iter().filter(known).collect();
+        if !order.is_empty() {
             // All of them are known.
-            let _ = handle.reorder(&*order);
+            let _ = stack.reorder(&order);
+            change.order = Some(order);
         }
         change.off.retain(known);
         for name in &change.off {
@@ -75,27 +74,22 @@ pub(crate) fn apply(changes: &mut Held<'_>, models: &BTreeMap<String, ModelStack
 impl Gateway {
     /// Puts these candidates of a model first; none of them, and the config's order is back.
     pub(crate) fn reorder(&self, model: &str, names: Vec<String>) -> Result<(), Unchanged> {
-        self.change(model, |handle, listed, change| {
-            if names.is_empty() {
-                handle.reorder(listed)?;
-                change.order = None;
-            } else {
-                handle.reorder(&names)?;
-                info!(model, ?names, "the order has been changed");
-                change.order = Some(names);
-            }
+        self.change(model, |stack, change| {
+            stack.reorder(&names)?;
+            info!(model, ?names, "the order has been changed");
+            change.order = (!names.is_empty()).then_some(names);
             Ok(())
         })
     }
 
     /// Takes a candidate out of a model's chain, or back in.
     pub(crate) fn switch(&self, model: &str, name: &str, enabled: bool) -> Result<(), Unchanged> {
-        self.change(model, |handle, _, change| {
+        self.change(model, |stack, change| {
             if enabled {
-                handle.enable(name)?;
+                stack.handle().enable(name)?;
                 change.off.remove(name);
             } else {
-                handle.disable(name)?;
+                stack.handle().disable(name)?;
                 change.off.insert(name.to_owned());
             }
             info!(
@@ -111,17 +105,13 @@ impl Gateway {
     fn change(
         &self,
         model: &str,
-        with: impl FnOnce(
-            &backstop_fallback::Handle<Service>,
-            Vec<String>,
-            &mut Change,
-        ) -> Result<(), UnknownCandidate>,
+        with: impl FnOnce(&ModelStack, &mut Change) -> Result<(), UnknownCandidate>,
     ) -> Result<(), Unchanged> {
         // Held all the while, so that no reload comes in between.
         let mut changes = self.shared.changes.hold();
         let running = self.running();
         let stack = running.models.get(model).ok_or(Unchanged::NoModel)?;
         let change = changes.entry(model.to_owned()).or_default();
-        with(&stack.handle(), stack.listed(), change).map_err(Unchanged::NoCandidate)
+        with(stack, change).map_err(Unchanged::NoCandidate)
     }
 }

@@ -68,6 +68,23 @@ async fn an_order_made_by_hand_holds_and_is_shown_until_it_is_undone() {
 }
 
 #[tokio::test]
+async fn an_order_made_by_hand_is_the_order_whatever_it_is_made_by_otherwise() {
+    for order in ["latency", "price", "weight"] {
+        let model = format!("order = \"{order}\"");
+        let setup = Setup::with(&model).await;
+        let path = "/admin/models/smart/order";
+        for (first, then) in [(BACKUP, PRIMARY), (PRIMARY, BACKUP)] {
+            assert_eq!(put(&setup, path, json!([first, then])).await, 200);
+            for _ in 0..8 {
+                assert_eq!(setup.gateway.answer().await.served_by(), first, "{order}");
+            }
+            reload(&setup, &model, "");
+            assert_eq!(setup.gateway.answer().await.served_by(), first, "{order}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_about_a_candidate_that_is_gone_is_forgotten() {
     let setup = Setup::new().await;
     let path = format!("/admin/models/smart/candidates/{BACKUP}");

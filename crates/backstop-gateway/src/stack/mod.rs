@@ -19,7 +19,7 @@ mod selection;
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 use backstop_core::{BoxError, FaultKind, FaultKinds, Name, UntilEnd};
-use backstop_fallback::{Chain, FAIL_OVER, Handle, InvalidChain, Same};
+use backstop_fallback::{Chain, FAIL_OVER, Handle, InvalidChain, Same, UnknownCandidate};
 use backstop_llm::{ChatClassifier, ChatRequest, ChatResponse, ContinueLayer, Error};
 use backstop_retry::Budget;
 use backstop_timeout::{Limits, LimitsFn, TimeoutLayer};
@@ -207,12 +207,24 @@ impl ModelStack {
     }
 
     /// The names of its candidates, in the config's order.
-    pub(crate) fn listed(&self) -> Vec<String> {
+    fn listed(&self) -> Vec<String> {
         let entries = self.entries.iter();
         entries.map(|entry| entry.name.to_string()).collect()
     }
 
-    /// Changes the order while it runs.
+    /// Puts these candidates first, whatever the order is made by otherwise; none of them, and it
+    /// is as the config says again.
+    pub(crate) fn reorder(&self, names: &[String]) -> Result<(), UnknownCandidate> {
+        if names.is_empty() {
+            self.handle().reorder(self.listed())?;
+        } else {
+            self.handle().reorder(names)?;
+        }
+        self.order.put_by_hand(!names.is_empty());
+        Ok(())
+    }
+
+    /// Changes who is asked while it runs.
     pub(crate) fn handle(&self) -> Handle<Service> {
         self.chain.handle()
     }

@@ -1,6 +1,12 @@
 //! In which order the candidates of a model are asked.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use backstop_core::{Name, context};
 use backstop_fallback::{
@@ -16,6 +22,8 @@ use crate::config::{Model, Ordering};
 pub(super) struct Ordered {
     by: Ordering,
     tiers: Arc<BTreeMap<Name, u32>>,
+    /// Whether the operator has put them in an order by hand, which then is the order.
+    by_hand: Arc<AtomicBool>,
 }
 
 impl Ordered {
@@ -24,6 +32,7 @@ impl Ordered {
         Self {
             by: model.order,
             tiers: Arc::new(candidates.map(|it| (it.name.clone(), it.tier)).collect()),
+            by_hand: Arc::default(),
         }
     }
 
@@ -32,7 +41,13 @@ impl Ordered {
         Self {
             by,
             tiers: self.tiers.clone(),
+            by_hand: Arc::default(),
         }
+    }
+
+    /// Asks them as they are listed from now on, or no longer.
+    pub(super) fn put_by_hand(&self, by_hand: bool) {
+        self.by_hand.store(by_hand, Relaxed);
     }
 
     /// The tier of a candidate; those of other models are in the first.
@@ -44,7 +59,7 @@ impl Ordered {
     /// not left to chance.
     pub(super) fn arrange(&self, entries: &mut [Arc<Entry>]) {
         let now = context::now();
-        match self.by {
+        match self.within() {
             Ordering::Latency => entries.sort_by_key(|it| (self.tier(&it.name), it.latency(now))),
             Ordering::Price => entries.sort_by_key(|it| (self.tier(&it.name), it.price())),
             Ordering::Priority => {}
@@ -53,8 +68,12 @@ impl Ordered {
     }
 
     /// By what the candidates of one tier are put in order.
-    pub(super) const fn within(&self) -> Ordering {
-        self.by
+    pub(super) fn within(&self) -> Ordering {
+        if self.by_hand.load(Relaxed) {
+            Ordering::Priority
+        } else {
+            self.by
+        }
     }
 
     fn smallest<K: PartialOrd>(
@@ -82,7 +101,7 @@ impl Order for Ordered {
     const MEASURES: bool = true;
 
     fn next(&self, left: &Left<'_>) -> Option<usize> {
-        match self.by {
+        match self.within() {
             Ordering::Latency => {
                 let now = context::now();
                 self.smallest(left, |profile| profile.latency().at(now))

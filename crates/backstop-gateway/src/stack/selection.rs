@@ -79,7 +79,7 @@ impl Selection {
     }
 
     /// By what those of one tier are put in order.
-    pub(crate) const fn by(&self) -> Ordering {
+    pub(crate) fn by(&self) -> Ordering {
         self.order.within()
     }
 
