@@ -193,6 +193,21 @@ impl Trail {
         }
     }
 
+    /// Adds all attempts of a later trail.
+    pub(crate) fn append(&mut self, later: Self) {
+        if self.is_empty() {
+            *self = later;
+            return;
+        }
+        for attempt in later.attempts() {
+            self.push(attempt.clone());
+        }
+        if let Some(recorded) = &mut self.0 {
+            let recorded = Arc::make_mut(recorded);
+            recorded.omitted = recorded.omitted.saturating_add(later.omitted());
+        }
+    }
+
     /// Names the attempts from index `from` on that have no name yet.
     pub(crate) fn name_from(&mut self, from: usize, name: &Name) {
         let Some(recorded) = &mut self.0 else {

@@ -7,9 +7,8 @@ use backstop_core::{
 use tokio::time::Instant;
 
 /// An attempt that is under way: what its record will need should it fail.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Asked {
-    mark: Mark,
     since: Option<Instant>,
 }
 
@@ -19,7 +18,6 @@ impl Asked {
     #[inline]
     pub(crate) fn now() -> Self {
         Self {
-            mark: context::mark(),
             since: context::shared_now(),
         }
     }
@@ -31,8 +29,16 @@ impl Asked {
     }
 
     /// It failed, the attempt `number` after a wait: recorded on the trail, unless a layer further
-    /// in has done so.
-    pub(crate) fn failed(&self, number: u32, wait: Duration, fault: Fault, now: Instant) {
+    /// in has done so in this poll, which began at `mark`. What came on the trail before that is
+    /// maybe of another: calls that are made at once share one trail.
+    pub(crate) fn failed(
+        &self,
+        mark: Mark,
+        number: u32,
+        wait: Duration,
+        fault: Fault,
+        now: Instant,
+    ) {
         let took = self
             .since
             .map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
@@ -41,6 +47,6 @@ impl Asked {
             FaultKind::Refused => Attempt::passed_over(fault),
             _ => Attempt::new(number, fault).took(took),
         };
-        context::record_since(self.mark, attempt.waited(wait));
+        context::record_since(mark, attempt.waited(wait));
     }
 }

@@ -4,7 +4,10 @@ use std::{
     time::Duration,
 };
 
-use backstop_core::{Attempt, Classify, Fault, FaultKind, Spent, Verdict, Withdrawal, context};
+use backstop_core::{
+    Attempt, Classify, Fault, FaultKind, Spent, Verdict, Withdrawal,
+    context::{self, Mark},
+};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -18,7 +21,7 @@ pub(crate) struct Call<S, Request, C, B, R> {
     number: u32,
     // Whether results are another retry's to judge, further out.
     is_within: bool,
-    pub(crate) asked: Asked,
+    asked: Asked,
     policy: Arc<Policy<C, B, R>>,
     // For the next attempt; none where there can't be one.
     service: Option<S>,
@@ -73,7 +76,7 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
         Self {
             number: outer.max(1),
             is_within: outer > 0,
-            asked: Asked::default(),
+            asked: Asked::now(),
             policy,
             service,
             request,
@@ -116,9 +119,13 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
         None
     }
 
-    /// The present attempt failed: it is recorded. Where there is to be another, how long to wait
-    /// before it, and what it takes from the budget.
-    pub(crate) fn failed(&mut self, fault: &Fault) -> Option<(Duration, Option<Withdrawal>)>
+    /// The present attempt failed, in a poll that began at `mark`: it is recorded. Where there is to
+    /// be another, how long to wait before it, and what it takes from the budget.
+    pub(crate) fn failed(
+        &mut self,
+        fault: &Fault,
+        mark: Mark,
+    ) -> Option<(Duration, Option<Withdrawal>)>
     where
         B: Backoff,
         R: CloneRequest<Request>,
@@ -138,10 +145,10 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
         let copy = self.request.as_ref();
         if is_allowed && !copy.is_some_and(|copy| self.policy.requests.is_whole(copy)) {
             let fault = fault.because(fault.reason().unwrap_or(SENT_ONCE));
-            self.asked.failed(number, wait, fault, now);
+            self.asked.failed(mark, number, wait, fault, now);
             return None;
         }
-        self.asked.failed(number, wait, *fault, now);
+        self.asked.failed(mark, number, wait, *fault, now);
         if !is_allowed || !context::may_attempt() {
             return None;
         }

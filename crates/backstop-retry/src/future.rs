@@ -8,7 +8,7 @@ use std::{
 
 use backstop_core::{
     Classify, Deadline, Fault, Timer, Withdrawal,
-    context::{self, Scope},
+    context::{self, Mark, Scope},
 };
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
@@ -80,6 +80,7 @@ where
         let _trail = this.scope.enter();
         loop {
             if let StateProj::Called { response } = this.state.as_mut().project() {
+                let mark = context::mark();
                 let polled = {
                     let _attempt = context::enter_attempt(this.call.number());
                     response.poll(cx)
@@ -91,7 +92,8 @@ where
                 let Some(fault) = this.call.fault(result.as_ref()) else {
                     return Poll::Ready(result);
                 };
-                if let Err(result) = this.state.as_mut().fail(this.call, result, &fault, cx) {
+                let failed = (&fault, mark);
+                if let Err(result) = this.state.as_mut().fail(this.call, result, failed, cx) {
                     return Poll::Ready(result);
                 }
             }
@@ -110,7 +112,7 @@ where
         mut self: Pin<&mut Self>,
         call: &mut Call<S, Request, C, B, R>,
         result: Result<Res, E>,
-        fault: &Fault,
+        (fault, mark): (&Fault, Mark),
         cx: &mut Context<'_>,
     ) -> Result<(), Result<Res, E>>
     where
@@ -118,7 +120,7 @@ where
         B: Backoff,
         R: CloneRequest<Request>,
     {
-        let Some((wait, paid)) = call.failed(fault) else {
+        let Some((wait, paid)) = call.failed(fault, mark) else {
             return Err(result);
         };
         let mut timer = Timer::new();

@@ -8,7 +8,6 @@ use tower_service::Service;
 
 use crate::{
     Backoff, ByClone, CloneRequest, Exponential,
-    asked::Asked,
     call::Call,
     future::{ResponseFuture, State},
     policy::Policy,
@@ -85,7 +84,6 @@ where
         {
             let _trail = future.scope.enter();
             let _attempt = context::enter_attempt(future.call.number());
-            future.call.asked = Asked::now();
             future.state = State::Called {
                 response: self.inner.call(request),
             };

@@ -124,38 +124,39 @@ pub fn trail_of_dropped(drop_call: impl FnOnce()) -> Trail {
 /// A layer's part in keeping the trail: the outermost layer that keeps one owns it, the others do
 /// nothing.
 ///
-/// A layer makes one in `call` and enters it round the inner `call` and every poll.
+/// A layer makes one in `call` and enters it round the inner `call` and every poll. Which layer is
+/// the outermost shows each time anew: a call may be made in one place and polled in another.
 #[derive(Debug)]
 pub struct Scope {
     /// What is on the trail while it isn't open.
     trail: Trail,
-    /// Whether this layer is the outermost.
-    is_owner: bool,
 }
 
 impl Scope {
-    /// The scope of a call that begins now: it owns a trail unless one is open already.
+    /// The scope of a call that begins now.
     #[inline]
     #[must_use]
-    pub fn open() -> Self {
+    pub const fn open() -> Self {
         Self {
             trail: Trail::new(),
-            is_owner: mark().0 == 0,
         }
     }
 
-    /// Opens the trail for what is called while the guard lives.
+    /// Opens the trail for what is called while the guard lives, unless one is open already: then
+    /// what is on this one is added to it.
     #[inline]
     pub fn enter(&mut self) -> InScope<'_> {
-        if self.is_owner {
+        let is_owner = mark().0 == 0;
+        if is_owner {
             begin_poll();
             slots(|slots| slots.open.set(1));
-            if !self.trail.is_empty() {
-                resume(&mut self.trail);
-            }
+        }
+        if !self.trail.is_empty() {
+            resume(&mut self.trail);
         }
         InScope {
             scope: self,
+            is_owner,
             here: PhantomData,
         }
     }
@@ -175,13 +176,14 @@ impl Drop for Scope {
 #[must_use = "the trail is closed when the guard is dropped"]
 pub struct InScope<'a> {
     scope: &'a mut Scope,
+    is_owner: bool,
     here: PhantomData<*const ()>,
 }
 
 impl Drop for InScope<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.scope.is_owner && slots(|slots| slots.open.replace(0)) > 1 {
+        if self.is_owner && slots(|slots| slots.open.replace(0)) > 1 {
             suspend(&mut self.scope.trail);
         }
     }
@@ -191,8 +193,7 @@ impl Drop for InScope<'_> {
 
 #[cold]
 fn resume(trail: &mut Trail) {
-    slots(|slots| slots.open.set(trail.recorded().saturating_add(1)));
-    TRAIL.set(ManuallyDrop::new(take(trail)));
+    with_trail(|open| open.append(take(trail)));
 }
 
 #[cold]
@@ -203,13 +204,46 @@ fn suspend(trail: &mut Trail) {
 #[cold]
 fn leave(trail: &mut Trail) {
     let trail = take(trail);
-    slots(|slots| slots.left.set(true));
+    let is_first = !slots(|slots| slots.left.replace(true));
     // A thread that is about to end has nobody left to ask for it.
-    let _ = LEFT.try_with(|left| drop(left.replace(trail)));
+    let _ = LEFT.try_with(|left| {
+        let mut left = left.borrow_mut();
+        if is_first {
+            *left = trail;
+        } else {
+            left.append(trail);
+        }
+    });
+}
+
+/// The trail of a call further out, put aside until this is dropped.
+struct Aside {
+    open: u32,
+    trail: Trail,
+}
+
+impl Aside {
+    fn new() -> Self {
+        let mut trail = Trail::new();
+        let open = slots(|slots| slots.open.replace(0));
+        if open > 1 {
+            suspend(&mut trail);
+        }
+        Self { open, trail }
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        slots(|slots| slots.open.set(self.open));
+        if !self.trail.is_empty() {
+            resume(&mut self.trail);
+        }
+    }
 }
 
 /// Follows a call from outside: resolves to what it resolves to, and the trail of what failed on
-/// the way, on success as well.
+/// the way, on success as well. Within another call, that is added to the trail of that call too.
 ///
 /// ```
 /// # async fn call() -> Result<(), ()> { Ok(()) }
@@ -221,10 +255,7 @@ fn leave(trail: &mut Trail) {
 pub fn traced<F: Future>(inner: F) -> Traced<F> {
     Traced {
         inner,
-        scope: Scope {
-            trail: Trail::new(),
-            is_owner: true,
-        },
+        scope: Scope::open(),
     }
 }
 
@@ -245,9 +276,16 @@ impl<F: Future> Future for Traced<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let polled = {
+            let _outer = Aside::new();
             let _open = this.scope.enter();
             this.inner.poll(cx)
         };
-        polled.map(|output| (output, take(&mut this.scope.trail)))
+        polled.map(|output| {
+            let trail = take(&mut this.scope.trail);
+            if mark().0 > 0 && !trail.is_empty() {
+                resume(&mut trail.clone());
+            }
+            (output, trail)
+        })
     }
 }
