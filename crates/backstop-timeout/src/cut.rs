@@ -41,12 +41,12 @@ impl Cut {
     pub(crate) fn after(
         &mut self,
         waited: Result<Duration, Duration>,
-        limits: &Limits,
+        limits: Limits,
         limit: Limit,
     ) -> bool {
         match waited {
             Ok(waited) => {
-                let is_in_time = self.first(limits);
+                let is_in_time = self.first(&limits);
                 if !is_in_time {
                     self.due = Due::within(waited);
                 }

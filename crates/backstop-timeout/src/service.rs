@@ -112,7 +112,7 @@ where
             waited => {
                 let gone = waited.unwrap_or_default();
                 limits.total = limits.total.map(|total| total.saturating_sub(gone));
-                future.cut.after(waited, &limits, self.limit_on_readiness())
+                future.cut.after(waited, limits, self.limit_on_readiness())
             }
         };
         future.items = T::items(&limits, &mut future.cut.due);

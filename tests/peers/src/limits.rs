@@ -35,8 +35,8 @@ const fn limit(row: &'static str, path: Path, at_most: f64, goal: f64) -> Limit 
 const LIMITS: [Limit; 13] = [
     limit("backstop timeout", Ready, 190.0, 130.0),
     limit("backstop timeout", Pending, 1100.0, 900.0),
-    limit("backstop retry", Ready, 220.0, 130.0),
-    limit("backstop retry + budget", Ready, 240.0, 150.0),
+    limit("backstop retry", Ready, 175.0, 130.0),
+    limit("backstop retry + budget", Ready, 195.0, 150.0),
     limit("backstop circuit breaker, consecutive", Ready, 110.0, 110.0),
     limit(
         "backstop circuit breaker, consecutive",
