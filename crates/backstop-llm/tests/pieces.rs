@@ -233,21 +233,20 @@ fn the_sources_of_a_text_are_told_in_every_front() {
             title: Some("A".to_owned()),
             ..Citation::default()
         };
-        let parts = told(
-            front,
-            vec![
-                text("So."),
-                Event::Citation {
-                    choice: 0,
-                    citation,
-                },
-            ],
-        );
-        let [Part::Text { citations, .. }] = &parts[..] else {
-            panic!("{front}: {parts:?}");
+        let named = Event::Citation {
+            choice: 0,
+            citation,
         };
-        assert_eq!(citations[0].url.as_deref(), Some("https://example.com/a"));
-        assert_eq!(citations[0].title.as_deref(), Some("A"), "{front}");
+        // Anthropic names the sources of a text before it.
+        for events in [vec![text("So."), named.clone()], vec![named, text("So.")]] {
+            let parts = told(front, events);
+            let [Part::Text { text, citations }] = &parts[..] else {
+                panic!("{front}: {parts:?}");
+            };
+            assert_eq!(text, "So.", "{front}");
+            assert_eq!(citations[0].url.as_deref(), Some("https://example.com/a"));
+            assert_eq!(citations[0].title.as_deref(), Some("A"), "{front}");
+        }
     }
 }
 

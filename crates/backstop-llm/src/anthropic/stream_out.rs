@@ -105,13 +105,17 @@ impl Writer {
         }
     }
 
-    fn text(&mut self, delta: &str, out: &mut Vec<u8>) {
+    fn begin_text(&mut self, out: &mut Vec<u8>) {
         if self.open != Some(Open::Text) {
             self.flush(out);
             self.open(Open::Text, out, |out| {
                 out.extend_from_slice(b"\"type\":\"text\",\"text\":\"\"");
             });
         }
+    }
+
+    fn text(&mut self, delta: &str, out: &mut Vec<u8>) {
+        self.begin_text(out);
         self.delta(out, "text_delta", "text", delta);
     }
 
@@ -181,7 +185,8 @@ impl Writer {
                 self.close(out);
             }
             Event::Citation { citation, .. } => {
-                if let (Some(Open::Text), Some(json)) = (self.open, native_citation(citation)) {
+                if let Some(json) = native_citation(citation) {
+                    self.begin_text(out);
                     event(out, "content_block_delta", |out| {
                         index(out, self.blocks.saturating_sub(1));
                         out.extend_from_slice(

@@ -69,8 +69,16 @@ impl Collector {
                 }),
             ),
             Event::Citation { choice, citation } => {
-                if let Some(Part::Text { citations, .. }) = self.choice(choice).content.last_mut() {
-                    citations.push(citation);
+                match self.choice(choice).content.last_mut() {
+                    Some(Part::Text { citations, .. }) => citations.push(citation),
+                    // The source may be named before the first word of the text.
+                    _ => self.add(
+                        choice,
+                        Part::Text {
+                            text: String::new(),
+                            citations: vec![citation],
+                        },
+                    ),
                 }
             }
             Event::ToolCall {

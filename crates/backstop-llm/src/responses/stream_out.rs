@@ -192,9 +192,9 @@ impl Writer {
         self.done(place, &whole, out);
     }
 
-    /// Writes a piece of what is said or refused, opening a message for it first.
-    fn say(&mut self, kind: Kind, delta: &str, out: &mut Vec<u8>) {
-        let place = self.items.find(kind).unwrap_or_else(|| {
+    /// The message that is open, or else one that is opened now.
+    fn message(&mut self, kind: Kind, out: &mut Vec<u8>) -> usize {
+        self.items.find(kind).unwrap_or_else(|| {
             let item = json!({
                 "type": "message", "status": "in_progress", "role": "assistant", "content": [],
             });
@@ -203,7 +203,12 @@ impl Writer {
             let begun = json!({ "content_index": 0, "part": part });
             self.about(out, "response.content_part.added", place, begun);
             place
-        });
+        })
+    }
+
+    /// Writes a piece of what is said or refused.
+    fn say(&mut self, kind: Kind, delta: &str, out: &mut Vec<u8>) {
+        let place = self.message(kind, out);
         let (kind, index) = match kind {
             Kind::Refusal => ("response.refusal.delta", ",\"content_index\":0"),
             _ => (
@@ -258,10 +263,11 @@ impl Writer {
     }
 
     fn cite(&mut self, citation: &crate::Citation, out: &mut Vec<u8>) {
-        let (Some(place), Some(json)) = (self.items.find(Kind::Message), annotation(citation))
-        else {
+        let Some(json) = annotation(citation) else {
             return;
         };
+        // A source may be named before the first word of the text.
+        let place = self.message(Kind::Message, out);
         let annotations = &mut self.items.get_mut(place).annotations;
         annotations.push(json.clone());
         let index = annotations.len() - 1;
