@@ -23,13 +23,13 @@ enum Step {
     Ask,
     PassASecond,
     Panic,
-    Catch(Vec<Step>),
+    Catch(Vec<Self>),
     /// One of the limits, unless it has been entered further out.
-    Limit(usize, Vec<Step>),
+    Limit(usize, Vec<Self>),
     /// A deadline so many seconds from the start.
-    Deadline(u64, Vec<Step>),
+    Deadline(u64, Vec<Self>),
     /// What the call carries now, or what was carried outside any call.
-    Captured(bool, Vec<Step>),
+    Captured(bool, Vec<Self>),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
