@@ -6,6 +6,7 @@ mod response;
 mod stream;
 mod stream_items;
 mod stream_out;
+mod whole;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::item::{WireItem, annotation, picture, redacted, summary, whole_item};
+use super::{
+    item::{WireItem, annotation, summary},
+    whole::{picture, redacted, whole_item},
+};
 use crate::{
     Choice, Completion, Dialect, Error, FinishReason, Json, Part, Usage, clock, json,
     openai::{WireExtra, error},

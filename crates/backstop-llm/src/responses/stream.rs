@@ -4,8 +4,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    item::{Kind, WireItem, citation, picture},
+    item::{Kind, WireItem, citation},
     response::WireResponse,
+    whole::picture,
 };
 use crate::{
     Error, Event, Json, Part, Usage,

@@ -5,9 +5,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    item::{annotation, redacted, whole_item},
+    item::annotation,
     response::{OutResponse, Stage, own_id},
     stream_items::{Item, Items, Kind},
+    whole::{redacted, whole_item},
 };
 use crate::{
     Chunk, Collector, Completion, Dialect, Error, Event, Raw, clock,
