@@ -1,8 +1,13 @@
 //! A timer whose memory is used again.
 
-use std::time::Duration;
+use std::{
+    cell::Cell,
+    sync::{Arc, Mutex},
+    task::{Context, Wake, Waker},
+    time::Duration,
+};
 
-use backstop_core::Timer;
+use backstop_core::{Deadline, Timer};
 use static_assertions::{assert_impl_all, const_assert};
 use tokio::time::{Instant, advance};
 use tokio_test::{assert_pending, assert_ready, task};
@@ -83,4 +88,70 @@ fn a_timer_belongs_to_the_runtime_it_was_set_in() {
             std::future::poll_fn(|cx| timer.poll(cx)).await;
         });
     }
+}
+
+#[test]
+fn may_be_polled_and_dropped_in_another_thread_and_while_that_ends() {
+    thread_local! {
+        static HELD: Cell<Option<Timer>> = const { Cell::new(None) };
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let elsewhere = |f: fn() -> Timer| {
+        let handle = runtime.handle().clone();
+        let thread = std::thread::spawn(move || {
+            let _runtime = handle.enter();
+            // Held before the thread has any place for a timer, and so dropped after that; then
+            // held after it has one.
+            HELD.set(Some(Timer::new()));
+            HELD.set(Some(f()));
+            f()
+        });
+        thread.join().unwrap()
+    };
+    let mut timer = elsewhere(|| set(Instant::now() + SECOND));
+    runtime.block_on(std::future::poll_fn(|cx| timer.poll(cx)));
+    drop(timer);
+    let mut timer = elsewhere(|| {
+        drop(set(Instant::now()));
+        set(Instant::now() + SECOND)
+    });
+    runtime.block_on(std::future::poll_fn(|cx| timer.poll(cx)));
+}
+
+/// A timer that is taken back while another one lets go of its waker.
+struct Nested(Mutex<Option<Timer>>);
+
+impl Wake for Nested {
+    fn wake(self: Arc<Self>) {
+        drop(self.0.lock().expect("nobody panicked").take());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn may_be_dropped_by_the_waker_that_another_one_held() {
+    let inner = set(Instant::now() + SECOND);
+    let waker = Waker::from(Arc::new(Nested(Mutex::new(Some(inner)))));
+    let mut outer = set(Instant::now() + SECOND);
+    assert!(outer.poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    // The last waker goes with it, and the other timer with that.
+    drop(outer);
+    let mut task = polled(set(Instant::now() + SECOND));
+    assert_pending!(task.poll());
+    advance(SECOND).await;
+    assert_ready!(task.poll());
+}
+
+#[tokio::test(start_paused = true)]
+async fn may_be_set_for_centuries_ahead() {
+    let far = Instant::now() + Duration::from_secs(400 * 365 * 86_400);
+    let mut task = polled(set(far));
+    assert_pending!(task.poll());
+    let far = Deadline::after(Instant::now(), Duration::MAX);
+    let mut task = polled(set(far.instant()));
+    assert_pending!(task.poll());
 }
