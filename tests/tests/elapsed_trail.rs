@@ -35,7 +35,7 @@ where
     S::Response: std::fmt::Debug,
 {
     let service = TimeoutLayer::new().total(60 * SECOND).layer(service);
-    let error = service.oneshot(()).await.unwrap_err();
+    let error = service.oneshot(()).await.expect_err("no time");
     let elapsed: &Elapsed = error.downcast_ref().expect("an Elapsed");
     elapsed.trail().attempts().len()
 }
