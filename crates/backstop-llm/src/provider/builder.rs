@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use backstop_core::{BoxError, Name};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use url::Url;
 
 use super::{Inner, Provider};
@@ -26,6 +26,7 @@ pub struct ProviderBuilder {
     headers: Vec<(String, Secret)>,
     query: Vec<(String, Secret)>,
     proxy: Option<Secret>,
+    roots: Vec<u8>,
     connect_timeout: Duration,
     pool_idle_timeout: Duration,
     max_answer: usize,
@@ -44,6 +45,7 @@ impl ProviderBuilder {
             headers: Vec::new(),
             query: Vec::new(),
             proxy: None,
+            roots: Vec::new(),
             connect_timeout: Duration::from_secs(5),
             pool_idle_timeout: Duration::from_secs(90),
             max_answer: 64 * 1024 * 1024,
@@ -98,6 +100,16 @@ impl ProviderBuilder {
         self
     }
 
+    /// Trusts certificates that these authorities have signed, in PEM, besides those that the
+    /// system trusts: for a provider, or a proxy, with a private authority.
+    ///
+    /// Without code, the system's own store takes one; on Linux `SSL_CERT_FILE` and `SSL_CERT_DIR`
+    /// put another in its place.
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.roots = pem.into();
+        self
+    }
+
     /// How long connecting may take, TLS included; by default 5 s, as in the official SDKs.
     ///
     /// There is no other limit of time here: those are a timeout layer's.
@@ -135,7 +147,8 @@ impl ProviderBuilder {
     ///
     /// # Errors
     ///
-    /// The base URL or the proxy's is none, a header or the key can't be a header, or no TLS can be had.
+    /// The base URL or the proxy's is none, a header or the key can't be a header, the root
+    /// certificates are none, or no TLS can be had.
     pub fn build(self) -> Result<Provider, InvalidProvider> {
         let wire = self.dialect.wire();
         let base_url = self.base_url.unwrap_or_else(|| wire.base_url().to_owned());
@@ -179,9 +192,10 @@ impl ProviderBuilder {
                 .extend_pairs(self.query.iter().map(|(n, v)| (n, v.expose())));
             url.query().unwrap_or_default().to_owned()
         });
+        let roots = roots(&self.roots)?;
         let connector = match &self.proxy {
-            Some(proxy) => Connector::through(&proxy_url(proxy)?),
-            None => Connector::straight().map_err(Into::into),
+            Some(proxy) => Connector::through(&proxy_url(proxy)?, &roots),
+            None => Connector::straight(&roots).map_err(Into::into),
         };
         let connector = connector.map_err(|error| InvalidProvider::new("TLS", error))?;
         let client = Client::new(connector, self.connect_timeout, self.pool_idle_timeout);
@@ -206,6 +220,17 @@ fn proxy_url(proxy: &Secret) -> Result<Url, InvalidProvider> {
     let url = Url::parse(proxy.expose()).ok();
     url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         .ok_or_else(|| InvalidProvider::new("proxy", "not a proxy's address"))
+}
+
+/// A text without any certificate is a mistake, unless there is none at all.
+fn roots(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, InvalidProvider> {
+    let invalid = |error: BoxError| InvalidProvider::new("root certificates", error);
+    let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let roots = roots.map_err(|error| invalid(error.into()))?;
+    if roots.is_empty() && !pem.is_empty() {
+        return Err(invalid("there is no certificate in them".into()));
+    }
+    Ok(roots)
 }
 
 fn header_name(name: &str) -> Result<HeaderName, InvalidProvider> {

@@ -7,8 +7,12 @@ use http::Uri;
 use hyper::rt::{Read, Write};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::{Connection, HttpConnector, proxy::Tunnel};
-use rustls::{ClientConfig, crypto::aws_lc_rs};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::{
+    ClientConfig,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::CertificateDer,
+};
+use rustls_platform_verifier::Verifier;
 use tower_service::Service;
 use url::Url;
 
@@ -31,21 +35,24 @@ pub(crate) enum Connector {
 }
 
 impl Connector {
-    /// Connects straight, by the roots of trust that the system has.
-    pub(crate) fn straight() -> Result<Self, rustls::Error> {
-        Ok(Self::Straight(https(tcp(), true)?))
+    /// Connects straight. What the system trusts is trusted, and these roots too.
+    pub(crate) fn straight(roots: &[CertificateDer<'static>]) -> Result<Self, rustls::Error> {
+        Ok(Self::Straight(https(tcp(), true, roots)?))
     }
 
     /// Connects through a tunnel that this proxy makes.
-    pub(crate) fn through(proxy: &Url) -> Result<Self, BoxError> {
+    pub(crate) fn through(
+        proxy: &Url,
+        roots: &[CertificateDer<'static>],
+    ) -> Result<Self, BoxError> {
         let mut to = proxy.clone();
         // A URL with a host can do without either.
         let _ = (to.set_username(""), to.set_password(None));
-        let mut tunnel = Tunnel::new(to.as_str().parse()?, https(tcp(), false)?);
+        let mut tunnel = Tunnel::new(to.as_str().parse()?, https(tcp(), false, roots)?);
         if let Some(auth) = super::basic_auth(proxy) {
             tunnel = tunnel.with_auth(auth);
         }
-        Ok(Self::Proxied(Box::new(https(tunnel, true)?)))
+        Ok(Self::Proxied(Box::new(https(tunnel, true, roots)?)))
     }
 
     /// A connection, and whether both sides have agreed upon HTTP/2.
@@ -86,11 +93,17 @@ fn tcp() -> HttpConnector {
     tcp
 }
 
-fn https<C>(below: C, http2: bool) -> Result<HttpsConnector<C>, rustls::Error> {
+fn https<C>(
+    below: C,
+    http2: bool,
+    roots: &[CertificateDer<'static>],
+) -> Result<HttpsConnector<C>, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = verifier(roots, provider.clone())?;
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        .with_platform_verifier()?
+        .dangerous() // It is the system's own verifier.
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     let builder = HttpsConnectorBuilder::new()
         .with_tls_config(tls)
@@ -100,6 +113,21 @@ fn https<C>(below: C, http2: bool) -> Result<HttpsConnector<C>, rustls::Error> {
     } else {
         builder.enable_http1().wrap_connector(below)
     })
+}
+
+fn verifier(
+    roots: &[CertificateDer<'static>],
+    provider: Arc<CryptoProvider>,
+) -> Result<Verifier, rustls::Error> {
+    if roots.is_empty() {
+        return Verifier::new(provider);
+    }
+    #[cfg(not(target_os = "android"))]
+    return Verifier::new_with_extra_roots(roots.iter().cloned(), provider);
+    #[cfg(target_os = "android")]
+    return Err(rustls::Error::General(
+        "Android trusts no roots but its own".to_owned(),
+    ));
 }
 
 /// A proxy must be told the port: without one it takes every place for one with TLS.

@@ -36,7 +36,8 @@ struct Inner {
 struct Kept {
     /// The one used last is the last, and the first to be used again.
     resting: Vec<(Box<Http1>, Instant)>,
-    shared: Option<http2::SendRequest<Full<Bytes>>>,
+    /// And when it was used last. Once it is not kept, it is closed when its last answer ends.
+    shared: Option<(http2::SendRequest<Full<Bytes>>, Instant)>,
 }
 
 impl Idle {
@@ -54,7 +55,9 @@ impl Idle {
             let (mut http1, since) = {
                 let mut inner = self.lock();
                 let kept = inner.of(runtime);
-                if let Some(requests) = kept.shared.as_ref().filter(|it| !it.is_closed()) {
+                kept.forget_shared(self.timeout);
+                if let Some((requests, used)) = &mut kept.shared {
+                    *used = Instant::now();
                     return Some(Connection::Http2(requests.clone()));
                 }
                 kept.resting.pop()?
@@ -69,21 +72,25 @@ impl Idle {
     pub(super) fn put(self: &Arc<Self>, http1: Box<Http1>, runtime: Id) {
         let mut inner = self.lock();
         inner.of(runtime).resting.push((http1, Instant::now()));
-        if inner.reaper.as_ref().is_none_or(AbortHandle::is_finished) {
-            inner.reaper = self.reap();
-        }
+        self.reap(&mut inner);
     }
 
     /// Lets other requests of this runtime use the connection too.
-    pub(super) fn share(&self, requests: http2::SendRequest<Full<Bytes>>) {
+    pub(super) fn share(self: &Arc<Self>, requests: http2::SendRequest<Full<Bytes>>) {
         let runtime = Handle::current().id();
-        self.lock().of(runtime).shared = Some(requests);
+        let mut inner = self.lock();
+        inner.of(runtime).shared = Some((requests, Instant::now()));
+        self.reap(&mut inner);
     }
 
     /// Closes connections that nobody uses again, until there are none.
-    fn reap(self: &Arc<Self>) -> Option<AbortHandle> {
+    fn reap(self: &Arc<Self>, inner: &mut Inner) {
+        let reaps = inner.reaper.as_ref().is_some_and(|it| !it.is_finished());
+        let Some(runtime) = Handle::try_current().ok().filter(|_| !reaps) else {
+            return;
+        };
         let (timeout, idle) = (self.timeout, Arc::downgrade(self));
-        let reaper = Handle::try_current().ok()?.spawn(async move {
+        let reaper = runtime.spawn(async move {
             loop {
                 sleep(timeout).await;
                 let Some(idle) = idle.upgrade() else { return };
@@ -92,7 +99,7 @@ impl Idle {
                 }
             }
         });
-        Some(reaper.abort_handle())
+        inner.reaper = Some(reaper.abort_handle());
     }
 
     /// Says whether any are left.
@@ -101,9 +108,12 @@ impl Idle {
         for (_, kept) in &mut inner.runtimes {
             kept.resting
                 .retain_mut(|(http1, since)| since.elapsed() < self.timeout && http1.rests());
+            kept.forget_shared(self.timeout);
         }
-        inner.runtimes.retain(|(_, kept)| !kept.is_empty());
-        let left = inner.runtimes.iter().any(|(_, it)| !it.resting.is_empty());
+        inner
+            .runtimes
+            .retain(|(_, kept)| !kept.resting.is_empty() || kept.shared.is_some());
+        let left = !inner.runtimes.is_empty();
         if !left {
             inner.reaper = None;
         }
@@ -116,9 +126,10 @@ impl Idle {
 }
 
 impl Kept {
-    fn is_empty(&self) -> bool {
-        let shared = self.shared.as_ref();
-        self.resting.is_empty() && shared.is_none_or(http2::SendRequest::is_closed)
+    /// Lets go of the shared connection where it is closed, or was not used for so long.
+    fn forget_shared(&mut self, timeout: Duration) {
+        self.shared
+            .take_if(|(requests, used)| requests.is_closed() || used.elapsed() >= timeout);
     }
 }
 

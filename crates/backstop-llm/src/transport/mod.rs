@@ -60,13 +60,18 @@ impl Client {
     }
 
     pub(crate) async fn send(&self, mut request: Request) -> Result<Response<Body>, NoAnswer> {
-        // The other side may close a connection that rests at any time. What it then has seen
-        // nothing of can safely be sent over another.
+        // The other side may close a connection that rests at any time. What it then has done
+        // nothing for can safely be sent over another.
         while let Some(connection) = self.idle.take() {
+            let is_shared = connection.is_shared();
             match connection.send(request).await {
                 Ok(response) => return Ok(response),
                 Err(Unsent(Some(unsent), _)) => request = unsent,
                 Err(Unsent(None, error)) => return Err(NoAnswer::Broken(error)),
+            }
+            if is_shared {
+                // It may refuse one request and still serve others.
+                break;
             }
         }
         let connection = self.connect(request.uri()).await?;

@@ -20,7 +20,7 @@ use tower::ServiceExt as _;
 
 use super::server::{chunk, hello, within};
 
-const WHOLE: &str = r#"{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;
+pub(crate) const WHOLE: &str = r#"{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;
 
 /// A server that keeps its connections open, for so many requests each.
 struct Server {
@@ -106,7 +106,7 @@ fn answer(request: &str) -> String {
     )
 }
 
-async fn ask(model: &Model, request: ChatRequest) {
+pub(crate) async fn ask(model: &Model, request: ChatRequest) {
     let response = within(model.clone().oneshot(request)).await;
     let text = within(response.expect("an answer").text()).await;
     assert_eq!(text.expect("is whole"), "Hi");

@@ -2,7 +2,11 @@
 
 mod answers;
 mod connections;
+mod go_away;
+mod http2;
 mod limits;
+mod proxy;
 mod requests;
 mod server;
 mod tail;
+mod tls;

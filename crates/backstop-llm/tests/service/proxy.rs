@@ -1,0 +1,141 @@
+//! Ways to a provider that is not simply there: a proxy, a certificate, nobody at all.
+
+use std::{error::Error as _, fmt::Write as _, net::SocketAddr, time::Duration};
+
+use backstop_core::FaultKind;
+use backstop_llm::{Dialect, Error, Model, Provider};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+use tower::ServiceExt as _;
+
+use super::{
+    connections::{WHOLE, ask},
+    server::{hello, within},
+    tls::Server,
+};
+
+/// A proxy that answers each `CONNECT` like this, and goes on to the port where it agreed.
+async fn proxy(answer: &'static str, port: u16) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (saw, heads) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let saw = saw.clone();
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(socket.read_u8().await.expect("a head"));
+                }
+                saw.send(String::from_utf8(head).expect("text")).ok();
+                socket.write_all(answer.as_bytes()).await.expect("is sent");
+                if answer.starts_with("HTTP/1.1 200") {
+                    let to = TcpStream::connect(("127.0.0.1", port)).await;
+                    let mut to = to.expect("a server");
+                    copy_bidirectional(&mut socket, &mut to).await.ok();
+                }
+            });
+        }
+    });
+    (address, heads)
+}
+
+async fn fails(model: Model) -> Error {
+    let error = within(model.oneshot(hello())).await.expect_err("no answer");
+    assert_eq!(error.fault().kind(), FaultKind::Connect);
+    error
+}
+
+/// What an error and its causes say.
+fn told(error: &Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        write!(told, ": {error}").expect("is text");
+        cause = error.source();
+    }
+    let told = format!("{told} {error:?}");
+    assert!(!told.contains("secret"), "{told}");
+    told
+}
+
+#[tokio::test]
+async fn tls_goes_through_a_tunnel_with_and_without_a_password() {
+    let auth = "Proxy-Authorization: Basic bWU6c2VjcmV0\r\n";
+    for (user, auth) in [("", None), ("me:secret@", Some(auth))] {
+        let mut server = Server::start().await;
+        let (address, mut heads) = proxy("HTTP/1.1 200 Connected\r\n\r\n", server.port).await;
+        let model = server.model(|it| {
+            it.base_url("https://provider.test/v1")
+                .proxy(format!("http://{user}{address}"))
+        });
+        for _ in 0..2 {
+            tokio::join!(ask(&model, hello()), async {
+                server.call().await.answer(WHOLE);
+            });
+        }
+        // Both calls share one tunnel.
+        assert_eq!(server.connections(), 1);
+        let head = within(heads.recv()).await.expect("a tunnel");
+        let line = "CONNECT provider.test:443 HTTP/1.1\r\n";
+        assert!(head.starts_with(line), "{head}");
+        assert_eq!(head.contains("Proxy-Auth"), auth.is_some(), "{head}");
+        assert!(head.contains(auth.unwrap_or_default()), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_makes_no_tunnel_is_named_as_the_cause() {
+    for (answer, cause) in [
+        (
+            "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+            "proxy authorization required",
+        ),
+        (
+            "HTTP/1.1 502 Bad Gateway\r\n\r\n",
+            "tunnel error: unsuccessful",
+        ),
+        ("", "tunnel error: unexpected end of file"),
+    ] {
+        let (address, mut heads) = proxy(answer, 0).await;
+        let provider = Provider::builder(Dialect::OpenAi)
+            .base_url("https://provider.test/v1")
+            .api_key("sk-secret-key-0123456789")
+            .proxy(format!("http://me:secret@{address}"));
+        let error = fails(provider.build().expect("a provider").model("m")).await;
+        assert!(told(&error).contains(cause), "{}", told(&error));
+        // It is not asked again.
+        heads.recv().await.expect("it was asked");
+        assert!(heads.try_recv().is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_is_named_as_the_cause() {
+    let (server, other) = (Server::start().await, Server::start().await);
+    let model = server.model(|it| it.root_certificates(other.certificate.clone()));
+    let told = told(&fails(model).await);
+    assert!(told.contains("invalid peer certificate"), "{told}");
+}
+
+#[tokio::test]
+async fn connecting_may_take_no_longer_than_it_is_told() {
+    // The system takes connections for it, and nobody ever speaks TLS.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let provider = Provider::builder(Dialect::OpenAi)
+        .base_url(format!("https://{address}"))
+        .connect_timeout(Duration::from_millis(20));
+    let error = fails(provider.build().expect("a provider").model("m")).await;
+    assert_eq!(error.message(), "connecting took too long");
+}
+
+#[test]
+fn root_certificates_that_are_none_are_refused_at_once() {
+    let provider = Provider::builder(Dialect::OpenAi).root_certificates("not a certificate");
+    let error = provider.build().expect_err("there is none in it");
+    assert_eq!(error.to_string(), "invalid root certificates");
+}
