@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -15,12 +16,20 @@ use super::connection::Lease;
 pub(crate) struct Body {
     // Dropped first: the connection is done with the answer then, and may be used for another.
     incoming: Incoming,
-    lease: Option<Lease>,
+    held: Held,
+}
+
+/// What an answer has of its connection.
+pub(super) enum Held {
+    /// All of it.
+    Http1(Lease),
+    /// One of its streams.
+    Http2(#[expect(dead_code, reason = "it is counted")] Arc<()>),
 }
 
 impl Body {
-    pub(super) const fn new(incoming: Incoming, lease: Option<Lease>) -> Self {
-        Self { incoming, lease }
+    pub(super) const fn new(incoming: Incoming, held: Held) -> Self {
+        Self { incoming, held }
     }
 }
 
@@ -32,10 +41,10 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Self { incoming, lease } = &mut *self;
+        let Self { incoming, held } = &mut *self;
         let polled = Pin::new(&mut *incoming).poll_frame(cx);
-        match lease {
-            Some(lease) if polled.is_pending() => {
+        match held {
+            Held::Http1(lease) if polled.is_pending() => {
                 lease.poll(cx);
                 Pin::new(incoming).poll_frame(cx)
             }

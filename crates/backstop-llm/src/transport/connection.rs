@@ -8,21 +8,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::Reason;
 use http::{Response, Uri, header};
 use http_body_util::Full;
-use hyper::client::conn::{TrySendError, http1, http2};
-use hyper_util::rt::TokioExecutor;
+use hyper::client::conn::{TrySendError, http1};
 use tokio::runtime::{Handle, Id};
 
-use super::{Body, Request, connect::Io, idle::Idle};
-
-/// How much of an answer over HTTP/2 may lie unread.
-const STREAM_WINDOW: u32 = 512 * 1024;
-
-/// How much may lie unread of all answers that share a connection. Each has a limit of its own; were
-/// this one reached before, those who read slowly would hold up all others.
-const CONNECTION_WINDOW: u32 = 512 * STREAM_WINDOW;
+use super::{
+    Body, Request,
+    body::Held,
+    connect::Io,
+    http2::{Http2, Stream},
+    idle::Idle,
+};
 
 /// The request, where the other side has done nothing for it, and why no answer came.
 pub(super) struct Unsent(pub(super) Option<Request>, pub(super) hyper::Error);
@@ -30,7 +27,7 @@ pub(super) struct Unsent(pub(super) Option<Request>, pub(super) hyper::Error);
 /// A connection that a request can be sent over.
 pub(super) enum Connection {
     Http1(Lease),
-    Http2(http2::SendRequest<Full<Bytes>>),
+    Http2(Stream),
 }
 
 impl Connection {
@@ -45,31 +42,16 @@ impl Connection {
     }
 
     pub(super) async fn http2(io: Box<dyn Io>, idle: &Arc<Idle>) -> hyper::Result<Self> {
-        let (requests, driver) = http2::Builder::new(TokioExecutor::new())
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .handshake(io)
-            .await?;
-        // How it ends is told to every request that is under way.
-        tokio::spawn(async { drop(driver.await) });
-        idle.share(requests.clone());
-        Ok(Self::Http2(requests))
+        let http2 = Http2::new(io).await?;
+        let stream = http2.stream();
+        idle.share(http2);
+        Ok(Self::Http2(stream))
     }
 
     pub(super) async fn send(self, request: Request) -> Result<Response<Body>, Unsent> {
         match self {
             Self::Http1(lease) => lease.send(request).await,
-            Self::Http2(mut requests) => {
-                let again = request.clone();
-                match requests.try_send_request(request).await {
-                    Ok(response) => Ok(response.map(|body| Body::new(body, None))),
-                    Err(error) => {
-                        let Unsent(request, error) = unsent(error);
-                        let refused = is_refused(&error).then_some(again);
-                        Err(Unsent(request.or(refused), error))
-                    }
-                }
-            }
+            Self::Http2(stream) => stream.send(request).await,
         }
     }
 
@@ -137,7 +119,7 @@ impl Lease {
             sent.as_mut().poll(cx)
         });
         match answered.await {
-            Ok(response) => Ok(response.map(|body| Body::new(body, Some(self)))),
+            Ok(response) => Ok(response.map(|body| Body::new(body, Held::Http1(self)))),
             Err(error) => {
                 let Unsent(mut request, error) = unsent(error);
                 if let Some(request) = &mut request {
@@ -171,20 +153,6 @@ fn to_origin(request: &mut Request) -> Uri {
     to
 }
 
-/// Whether the other side says that it has done nothing for the request: it takes no more over this
-/// connection, or at the moment.
-fn is_refused(error: &hyper::Error) -> bool {
-    let source = std::error::Error::source(error);
-    source
-        .and_then(|it| it.downcast_ref())
-        .is_some_and(|error: &h2::Error| {
-            let reason = error.reason();
-            error.is_remote()
-                && (error.is_go_away() && reason == Some(Reason::NO_ERROR)
-                    || error.is_reset() && reason == Some(Reason::REFUSED_STREAM))
-        })
-}
-
-fn unsent(mut error: TrySendError<Request>) -> Unsent {
+pub(super) fn unsent(mut error: TrySendError<Request>) -> Unsent {
     Unsent(error.take_message(), error.into_error())
 }

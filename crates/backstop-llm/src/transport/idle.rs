@@ -5,16 +5,16 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::client::conn::http2;
 use tokio::{
     runtime::{Handle, Id},
     task::AbortHandle,
     time::{Instant, sleep},
 };
 
-use super::connection::{Connection, Http1, Lease};
+use super::{
+    connection::{Connection, Http1, Lease},
+    http2::Http2,
+};
 
 /// Connections that nobody uses at the moment, or that many can use at a time.
 ///
@@ -36,8 +36,8 @@ struct Inner {
 struct Kept {
     /// The one used last is the last, and the first to be used again.
     resting: Vec<(Box<Http1>, Instant)>,
-    /// And when it was used last. Once it is not kept, it is closed when its last answer ends.
-    shared: Option<(http2::SendRequest<Full<Bytes>>, Instant)>,
+    /// Used from the first, so that those beyond what is needed are closed after a while.
+    shared: Vec<(Http2, Instant)>,
 }
 
 impl Idle {
@@ -56,9 +56,9 @@ impl Idle {
                 let mut inner = self.lock();
                 let kept = inner.of(runtime);
                 kept.forget_shared(self.timeout);
-                if let Some((requests, used)) = &mut kept.shared {
+                if let Some((http2, used)) = kept.shared.iter_mut().find(|it| it.0.has_room()) {
                     *used = Instant::now();
-                    return Some(Connection::Http2(requests.clone()));
+                    return Some(Connection::Http2(http2.stream()));
                 }
                 kept.resting.pop()?
             };
@@ -76,10 +76,10 @@ impl Idle {
     }
 
     /// Lets other requests of this runtime use the connection too.
-    pub(super) fn share(self: &Arc<Self>, requests: http2::SendRequest<Full<Bytes>>) {
+    pub(super) fn share(self: &Arc<Self>, http2: Http2) {
         let runtime = Handle::current().id();
         let mut inner = self.lock();
-        inner.of(runtime).shared = Some((requests, Instant::now()));
+        inner.of(runtime).shared.push((http2, Instant::now()));
         self.reap(&mut inner);
     }
 
@@ -112,7 +112,7 @@ impl Idle {
         }
         inner
             .runtimes
-            .retain(|(_, kept)| !kept.resting.is_empty() || kept.shared.is_some());
+            .retain(|(_, kept)| !kept.resting.is_empty() || !kept.shared.is_empty());
         let left = !inner.runtimes.is_empty();
         if !left {
             inner.reaper = None;
@@ -126,10 +126,10 @@ impl Idle {
 }
 
 impl Kept {
-    /// Lets go of the shared connection where it is closed, or was not used for so long.
+    /// Lets go of shared connections that are closed, or were not used for so long.
     fn forget_shared(&mut self, timeout: Duration) {
         self.shared
-            .take_if(|(requests, used)| requests.is_closed() || used.elapsed() >= timeout);
+            .retain(|(http2, used)| !http2.is_closed() && used.elapsed() < timeout);
     }
 }
 

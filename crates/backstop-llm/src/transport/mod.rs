@@ -8,6 +8,7 @@
 mod body;
 mod connect;
 mod connection;
+mod http2;
 mod idle;
 
 use std::{fmt, sync::Arc, time::Duration};

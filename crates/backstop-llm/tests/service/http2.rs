@@ -68,6 +68,23 @@ async fn calls_at_the_same_time_share_a_connection() {
 }
 
 #[tokio::test]
+async fn calls_beyond_what_a_connection_serves_have_another() {
+    let mut server = Server::with_limit(1).await;
+    let model = server.model(|it| it);
+    // With the second one, what the server said to the first one is known.
+    for _ in 0..2 {
+        asked(&mut server, &model).await;
+    }
+    let (response, mut stream, _call) = begun(&mut server, &model, "Hi").await;
+    asked(&mut server, &model).await;
+    assert_eq!(server.connections(), 2);
+    end(&mut stream);
+    assert_eq!(within(response.text()).await.expect("is whole"), "Hi");
+    asked(&mut server, &model).await;
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
 async fn a_connection_that_was_closed_as_it_rested_fails_no_call() {
     let mut server = Server::start().await;
     let model = server.model(|it| it);

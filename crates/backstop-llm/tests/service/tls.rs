@@ -84,6 +84,11 @@ pub(crate) fn tls() -> (TlsAcceptor, String) {
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::with_limit(100).await
+    }
+
+    /// One that serves so many calls over a connection at a time.
+    pub(crate) async fn with_limit(limit: u32) -> Self {
         let (tls, certificate) = tls();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -95,7 +100,7 @@ impl Server {
             while let Ok((socket, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
                 let (near, far) = duplex(1 << 16);
-                tokio::spawn(serve(tls.clone(), far, called.clone()));
+                tokio::spawn(serve(tls.clone(), far, limit, called.clone()));
                 let over = over.clone();
                 tokio::spawn(async move {
                     relay(socket, near).await;
@@ -135,11 +140,18 @@ impl Server {
     }
 }
 
-async fn serve(tls: TlsAcceptor, io: DuplexStream, called: mpsc::UnboundedSender<Call>) {
+async fn serve(
+    tls: TlsAcceptor,
+    io: DuplexStream,
+    limit: u32,
+    called: mpsc::UnboundedSender<Call>,
+) {
     let Ok(tls) = tls.accept(io).await else {
         return;
     };
-    let mut http2 = server::handshake(tls).await.expect("speaks HTTP/2");
+    let mut http2 = server::Builder::new();
+    let http2 = http2.max_concurrent_streams(limit).handshake(tls).await;
+    let mut http2 = http2.expect("speaks HTTP/2");
     let (connection, mut orders) = mpsc::unbounded_channel();
     loop {
         tokio::select! {

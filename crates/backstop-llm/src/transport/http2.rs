@@ -1,0 +1,114 @@
+//! A connection over HTTP/2, which many requests use at a time.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use h2::Reason;
+use http::Response;
+use http_body_util::Full;
+use hyper::client::conn::http2;
+use hyper_util::rt::TokioExecutor;
+
+use super::{
+    Body, Request,
+    body::Held,
+    connect::Io,
+    connection::{Unsent, unsent},
+};
+
+/// How much of an answer over HTTP/2 may lie unread.
+const STREAM_WINDOW: u32 = 512 * 1024;
+
+/// How much may lie unread of all answers that share a connection. Each has a limit of its own; were
+/// this one reached before, those who read slowly would hold up all others.
+const CONNECTION_WINDOW: u32 = 512 * STREAM_WINDOW;
+
+/// A connection, which lasts until it is dropped and all its streams have ended.
+pub(super) struct Http2 {
+    requests: http2::SendRequest<Full<Bytes>>,
+    /// How many streams the other side serves at a time. What goes beyond would wait until another
+    /// ends, which may take minutes.
+    limit: Arc<AtomicUsize>,
+    /// Each stream has one too.
+    streams: Arc<()>,
+}
+
+impl Http2 {
+    pub(super) async fn new(io: Box<dyn Io>) -> hyper::Result<Self> {
+        let (requests, mut driver) = http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .handshake(io)
+            .await?;
+        let limit = Arc::new(AtomicUsize::new(driver.current_max_send_streams()));
+        let told = Arc::clone(&limit);
+        // How it ends is told to every request that is under way.
+        tokio::spawn(poll_fn(move |cx| {
+            let polled = Pin::new(&mut driver).poll(cx);
+            told.store(driver.current_max_send_streams(), Ordering::Relaxed);
+            polled.map(drop)
+        }));
+        Ok(Self {
+            requests,
+            limit,
+            streams: Arc::new(()),
+        })
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.requests.is_closed()
+    }
+
+    /// Whether another stream would be served at once.
+    pub(super) fn has_room(&self) -> bool {
+        Arc::strong_count(&self.streams) <= self.limit.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn stream(&self) -> Stream {
+        Stream {
+            requests: self.requests.clone(),
+            one: Arc::clone(&self.streams),
+        }
+    }
+}
+
+/// One request's part of a connection.
+pub(super) struct Stream {
+    requests: http2::SendRequest<Full<Bytes>>,
+    one: Arc<()>,
+}
+
+impl Stream {
+    pub(super) async fn send(mut self, request: Request) -> Result<Response<Body>, Unsent> {
+        let again = request.clone();
+        match self.requests.try_send_request(request).await {
+            Ok(response) => Ok(response.map(|body| Body::new(body, Held::Http2(self.one)))),
+            Err(error) => {
+                let Unsent(request, error) = unsent(error);
+                let refused = is_refused(&error).then_some(again);
+                Err(Unsent(request.or(refused), error))
+            }
+        }
+    }
+}
+
+/// Whether the other side says that it has done nothing for the request: it takes no more over this
+/// connection, or at the moment.
+fn is_refused(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error);
+    source
+        .and_then(|it| it.downcast_ref())
+        .is_some_and(|error: &h2::Error| {
+            let reason = error.reason();
+            error.is_remote()
+                && (error.is_go_away() && reason == Some(Reason::NO_ERROR)
+                    || error.is_reset() && reason == Some(Reason::REFUSED_STREAM))
+        })
+}
