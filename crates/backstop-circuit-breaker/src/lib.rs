@@ -39,7 +39,7 @@ pub use self::{
     layer::CircuitBreakerLayer,
     listener::{Cause, Listener, State, Transition},
     permit::Permit,
-    policy::Policy,
+    policy::{AT_ONCE, FAILURES, HOLD_OFF, Policy},
     rate::{InvalidPolicy, Rate, Window},
     registry::Registry,
     service::CircuitBreakerService,

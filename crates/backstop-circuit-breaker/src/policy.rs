@@ -4,6 +4,25 @@ use backstop_core::{AtOnce, ErrorsAreTransient, FaultKind, FaultKinds, Name};
 
 use crate::{CircuitBreaker, CircuitBreakerLayer, Listener, OpenWait, Rate, Window};
 
+/// The failures that count, unless told otherwise: what speaks of the service's health.
+pub const FAILURES: FaultKinds = FaultKinds::of(&[
+    FaultKind::Connect,
+    FaultKind::Interrupted,
+    FaultKind::Malformed,
+    FaultKind::Overloaded,
+    FaultKind::TimedOut,
+    FaultKind::Unavailable,
+]);
+
+/// The failures that open the circuit at once, unless told otherwise: no call will do better until
+/// a person has seen to it.
+pub const AT_ONCE: FaultKinds = FaultKinds::of(&[FaultKind::Denied, FaultKind::Missing]);
+
+/// The failures that hold calls off without being counted, unless told otherwise: the service is
+/// well, and asks to be left alone.
+pub const HOLD_OFF: FaultKinds =
+    FaultKinds::of(&[FaultKind::QuotaExhausted, FaultKind::RateLimited]);
+
 /// The rules of a circuit: when it opens, for how long, and how it finds out that the service is
 /// back.
 ///
@@ -75,16 +94,9 @@ impl Policy {
             probe_failures: 0,
             probe_lease: None,
             max_half_open: None,
-            failures: FaultKinds::of(&[
-                FaultKind::Connect,
-                FaultKind::Interrupted,
-                FaultKind::Malformed,
-                FaultKind::Overloaded,
-                FaultKind::TimedOut,
-                FaultKind::Unavailable,
-            ]),
-            at_once: FaultKinds::of(&[FaultKind::Denied, FaultKind::Missing]),
-            hold_off: FaultKinds::of(&[FaultKind::QuotaExhausted, FaultKind::RateLimited]),
+            failures: FAILURES,
+            at_once: AT_ONCE,
+            hold_off: HOLD_OFF,
             seed: None,
             listener: (),
         }

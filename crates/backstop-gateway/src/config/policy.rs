@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use backstop_circuit_breaker::Window;
-use backstop_core::{FaultKind, FaultKinds};
+use backstop_core::FaultKinds;
 use backstop_retry::Jitter;
 
 /// How a candidate is tried again.
@@ -96,16 +96,9 @@ impl Default for Breaker {
             half_open_for: None,
             retry_after_cap: Duration::from_secs(600),
             quota_wait: Duration::from_secs(600),
-            counts: FaultKinds::of(&[
-                FaultKind::Connect,
-                FaultKind::Interrupted,
-                FaultKind::Malformed,
-                FaultKind::Overloaded,
-                FaultKind::TimedOut,
-                FaultKind::Unavailable,
-            ]),
-            at_once: FaultKinds::of(&[FaultKind::Denied, FaultKind::Missing]),
-            hold_off: FaultKinds::of(&[FaultKind::QuotaExhausted, FaultKind::RateLimited]),
+            counts: backstop_circuit_breaker::FAILURES,
+            at_once: backstop_circuit_breaker::AT_ONCE,
+            hold_off: backstop_circuit_breaker::HOLD_OFF,
         }
     }
 }

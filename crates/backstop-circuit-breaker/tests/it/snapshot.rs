@@ -1,9 +1,6 @@
 //! A circuit kept over a restart.
 
-use std::{
-    num::{NonZeroU16, NonZeroU32},
-    time::Duration,
-};
+use std::{num::NonZeroU16, time::Duration};
 
 use backstop_circuit_breaker::{
     CircuitBreaker, FaultKind, Jitter, OpenWait, Policy, Rate, State, Window,
@@ -11,31 +8,7 @@ use backstop_circuit_breaker::{
 use backstop_core::Fault;
 use tokio::time::advance;
 
-const OPEN: Duration = Duration::from_secs(5);
-
-fn policy() -> Policy {
-    Policy::new()
-        .consecutive(NonZeroU32::new(2).expect("two is not zero"))
-        .open_for(OpenWait::fixed(OPEN).jitter(Jitter::None))
-}
-
-fn n(n: u32) -> NonZeroU32 {
-    NonZeroU32::new(n).expect("a number above zero")
-}
-
-fn fail(breaker: &CircuitBreaker, times: usize) {
-    for _ in 0..times {
-        let permit = breaker.try_acquire().expect("the circuit lets calls in");
-        permit.failure(FaultKind::Unavailable);
-    }
-}
-
-fn succeed(breaker: &CircuitBreaker, times: usize) {
-    for _ in 0..times {
-        let permit = breaker.try_acquire().expect("the circuit lets calls in");
-        permit.success();
-    }
-}
+use crate::support::{OPEN, fail, n, policy, succeed};
 
 fn restored(from: &CircuitBreaker, policy: Policy) -> CircuitBreaker {
     let to = policy.breaker("restored");

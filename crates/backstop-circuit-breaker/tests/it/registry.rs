@@ -1,29 +1,11 @@
 //! One circuit for each key.
 
-use std::{
-    num::{NonZeroU32, NonZeroUsize},
-    time::Duration,
-};
+use std::num::NonZeroUsize;
 
-use backstop_circuit_breaker::{
-    CircuitBreaker, FaultKind, Jitter, OpenWait, Policy, Registry, State,
-};
+use backstop_circuit_breaker::{Registry, State};
 use backstop_core::Name;
 
-const OPEN: Duration = Duration::from_secs(5);
-
-fn policy() -> Policy {
-    Policy::new()
-        .consecutive(NonZeroU32::new(2).expect("two is not zero"))
-        .open_for(OpenWait::fixed(OPEN).jitter(Jitter::None))
-}
-
-fn fail(breaker: &CircuitBreaker, times: usize) {
-    for _ in 0..times {
-        let permit = breaker.try_acquire().expect("the circuit lets calls in");
-        permit.failure(FaultKind::Unavailable);
-    }
-}
+use crate::support::{fail, policy};
 
 fn named(key: &u32) -> Name {
     format!("circuit {key}").into()

@@ -1,38 +1,15 @@
 //! What a listener hears.
 
 use std::{
-    num::NonZeroU32,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use backstop_circuit_breaker::{
-    Cause, CircuitBreaker, FaultKind, Jitter, Listener, OpenWait, Policy, Reason, State, Transition,
-};
+use backstop_circuit_breaker::{Cause, CircuitBreaker, Listener, Reason, State, Transition};
 use backstop_core::Name;
 use tokio::time::advance;
 
-const OPEN: Duration = Duration::from_secs(5);
-
-fn policy() -> Policy {
-    Policy::new()
-        .consecutive(NonZeroU32::new(2).expect("two is not zero"))
-        .open_for(OpenWait::fixed(OPEN).jitter(Jitter::None))
-}
-
-fn fail<L: Listener>(breaker: &CircuitBreaker<L>, times: usize) {
-    for _ in 0..times {
-        let permit = breaker.try_acquire().expect("the circuit lets calls in");
-        permit.failure(FaultKind::Unavailable);
-    }
-}
-
-fn succeed<L: Listener>(breaker: &CircuitBreaker<L>, times: usize) {
-    for _ in 0..times {
-        let permit = breaker.try_acquire().expect("the circuit lets calls in");
-        permit.success();
-    }
-}
+use crate::support::{OPEN, fail, policy, succeed};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);

@@ -1,37 +1,11 @@
 //! A circuit read and ordered about.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::time::Duration;
 
-use backstop_circuit_breaker::{
-    CircuitBreaker, FaultKind, Jitter, OpenWait, Policy, Reason, State,
-};
+use backstop_circuit_breaker::{FaultKind, Reason, State};
 use tokio::time::advance;
 
-const OPEN: Duration = Duration::from_secs(5);
-
-fn policy() -> Policy {
-    Policy::new()
-        .consecutive(NonZeroU32::new(2).expect("two is not zero"))
-        .open_for(OpenWait::fixed(OPEN).jitter(Jitter::None))
-}
-
-fn n(n: u32) -> NonZeroU32 {
-    NonZeroU32::new(n).expect("a number above zero")
-}
-
-fn fail(breaker: &CircuitBreaker, times: usize) {
-    for _ in 0..times {
-        let permit = breaker.try_acquire().expect("the circuit lets calls in");
-        permit.failure(FaultKind::Unavailable);
-    }
-}
-
-fn succeed(breaker: &CircuitBreaker, times: usize) {
-    for _ in 0..times {
-        let permit = breaker.try_acquire().expect("the circuit lets calls in");
-        permit.success();
-    }
-}
+use crate::support::{OPEN, fail, n, policy, succeed};
 
 #[tokio::test(start_paused = true)]
 async fn is_isolated_until_the_last_guard_is_gone() {
