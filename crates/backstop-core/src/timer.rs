@@ -62,11 +62,7 @@ impl Timer {
     /// Outside any runtime that has its time driver enabled, as tokio's own timers do.
     #[inline]
     pub fn set(&mut self, until: Instant) {
-        match self
-            .0
-            .as_mut()
-            .and_then(|place| place.as_mut().as_pin_mut())
-        {
+        match self.sleep() {
             Some(sleep) => sleep.reset(until),
             None => self.0.insert(place()).set(Some(sleep_until(until))),
         }
@@ -74,14 +70,15 @@ impl Timer {
 
     /// Ready once its instant has come.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self
-            .0
-            .as_mut()
-            .and_then(|place| place.as_mut().as_pin_mut())
-        {
+        match self.sleep() {
             Some(sleep) => sleep.poll(cx),
             None => Poll::Pending,
         }
+    }
+
+    #[inline]
+    fn sleep(&mut self) -> Option<Pin<&mut Sleep>> {
+        self.0.as_mut()?.as_mut().as_pin_mut()
     }
 }
 
