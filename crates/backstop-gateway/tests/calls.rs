@@ -3,10 +3,11 @@
 
 mod common;
 
-use backstop_simulator::{Dialect, Fault, Pace, Reply, Simulator};
+use backstop_simulator::{Dialect, Fault, Reply, Simulator};
 use common::{
     Answer, Running,
     paths::{PATHS, asking, is_end_marker, is_error, tool},
+    simulator,
 };
 use serde_json::{Value, json};
 
@@ -16,15 +17,6 @@ const PRIMARIES: [(Dialect, &str); 4] = [
     (Dialect::OpenAi, "openai"),
     (Dialect::OpenAi, "responses"),
 ];
-
-async fn simulator(dialect: Dialect, reply: Reply) -> Simulator {
-    Simulator::builder(dialect)
-        .pace(Pace::INSTANT)
-        .reply(reply)
-        .start()
-        .await
-        .expect("a port is free")
-}
 
 /// A gateway whose primary breaks off in a tool call, and its backup.
 async fn setup(dialect: Dialect, name: &str, fault: Fault) -> (Running, [Simulator; 2]) {

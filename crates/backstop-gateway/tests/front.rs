@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::net::SocketAddr;
+
 use backstop_gateway::{config::Config, server::Stopped};
 use backstop_simulator::{Fault, Pace};
 use common::{Answer, BACKUP, PRIMARY, Setup, hello};
@@ -175,6 +177,18 @@ async fn a_stream_that_takes_too_long_to_finish_ends_with_an_error() {
     assert_eq!(setup.gateway.stop().await, Stopped::Cut);
 }
 
+/// What a new caller hears who trusts this certificate and no other.
+async fn trusting(certificate: &str, address: SocketAddr) -> reqwest::Response {
+    let root = reqwest::Certificate::from_pem(certificate.as_bytes()).expect("is one");
+    let client = reqwest::Client::builder()
+        .tls_certs_only([root])
+        .resolve("localhost", address)
+        .build()
+        .expect("can be made");
+    let url = format!("https://localhost:{}/healthz", address.port());
+    client.get(url).send().await.expect("an answer comes")
+}
+
 #[tokio::test]
 async fn speaks_tls_where_there_is_a_certificate() {
     let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("is made");
@@ -188,14 +202,7 @@ async fn speaks_tls_where_there_is_a_certificate() {
         path("key.pem").display(),
     );
     let setup = Setup::configured("", &tls).await;
-    let root = reqwest::Certificate::from_pem(own.cert.pem().as_bytes()).expect("is one");
-    let client = reqwest::Client::builder()
-        .tls_certs_only([root])
-        .resolve("localhost", setup.gateway.address)
-        .build()
-        .expect("can be made");
-    let url = format!("https://localhost:{}/healthz", setup.gateway.address.port());
-    let answer = client.get(url).send().await.expect("an answer comes");
+    let answer = trusting(&own.cert.pem(), setup.gateway.address).await;
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.version(), reqwest::Version::HTTP_2);
     let plain = setup.gateway.get("/healthz").send().await;
@@ -210,14 +217,7 @@ async fn speaks_tls_where_there_is_a_certificate() {
     assert!(half.is_err(), "the key is still the old one's");
     std::fs::write(path("key.pem"), new.signing_key.serialize_pem()).expect("can be written");
     setup.gateway.gateway.reload(config()).expect("they fit");
-    let root = reqwest::Certificate::from_pem(new.cert.pem().as_bytes()).expect("is one");
-    let client = reqwest::Client::builder()
-        .tls_certs_only([root])
-        .resolve("localhost", setup.gateway.address)
-        .build()
-        .expect("can be made");
-    let url = format!("https://localhost:{}/healthz", setup.gateway.address.port());
-    let answer = client.get(url).send().await.expect("an answer comes");
+    let answer = trusting(&new.cert.pem(), setup.gateway.address).await;
     assert_eq!(answer.status(), 200);
 }
 

@@ -5,10 +5,11 @@ mod common;
 
 use std::{fmt, time::Duration};
 
-use backstop_simulator::{Dialect, Fault, Pace, Reply, Simulator};
+use backstop_simulator::{Dialect, Fault, Reply};
 use common::{
     Running,
     fronts::{FRONTS, Front, Read},
+    simulator,
 };
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
@@ -101,19 +102,10 @@ impl fmt::Display for Outcome {
     }
 }
 
-async fn simulator(dialect: Dialect) -> Simulator {
-    Simulator::builder(dialect)
-        .pace(Pace::INSTANT)
-        .reply(Reply::text(TEXT))
-        .start()
-        .await
-        .expect("a port is free")
-}
-
 async fn call(fault: &Fault, front: Front, primary: (Dialect, &str)) -> Outcome {
     let (dialect, name) = primary;
-    let broken = simulator(dialect).await;
-    let backup = simulator(Dialect::Anthropic).await;
+    let broken = simulator(dialect, Reply::text(TEXT)).await;
+    let backup = simulator(Dialect::Anthropic, Reply::text(TEXT)).await;
     broken.fault(fault.clone());
     let gateway = Running::start(&format!(
         "[providers.primary]\ndialect = \"{name}\"\nbase_url = \"{}\"\n\

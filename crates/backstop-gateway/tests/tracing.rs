@@ -9,6 +9,7 @@ use backstop_simulator::{Dialect, Fault, Simulator};
 use program::Program;
 use reqwest::Client;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -139,6 +140,18 @@ async fn simulator(dialect: Dialect) -> Simulator {
     started.expect("a port is free")
 }
 
+/// What the program needs: a place for its config, a collector, and two providers.
+async fn surroundings() -> (TempDir, TcpListener, Simulator, Simulator) {
+    (
+        tempfile::tempdir().expect("can be made"),
+        TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port is free"),
+        simulator(Dialect::Anthropic).await,
+        simulator(Dialect::OpenAi).await,
+    )
+}
+
 /// The program, before two providers, with a collector; and asked once, within a trace.
 async fn asked(
     directory: &Path,
@@ -181,14 +194,7 @@ async fn asked(
 #[tokio::test]
 async fn a_call_and_its_attempts_are_one_trace() {
     for streamed in [false, true] {
-        let directory = tempfile::tempdir().expect("can be made");
-        let collector = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a port is free");
-        let (primary, backup) = (
-            simulator(Dialect::Anthropic).await,
-            simulator(Dialect::OpenAi).await,
-        );
+        let (directory, collector, primary, backup) = surroundings().await;
         primary.fault(Fault::overloaded());
         let providers = [&primary, &backup];
         let _program = asked(directory.path(), &collector, providers, streamed, "01").await;
@@ -239,14 +245,7 @@ async fn a_call_and_its_attempts_are_one_trace() {
 
 #[tokio::test]
 async fn who_stops_has_sent_the_last_spans() {
-    let directory = tempfile::tempdir().expect("can be made");
-    let collector = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port is free");
-    let (primary, backup) = (
-        simulator(Dialect::Anthropic).await,
-        simulator(Dialect::OpenAi).await,
-    );
+    let (directory, collector, primary, backup) = surroundings().await;
     let providers = [&primary, &backup];
     let program = asked(directory.path(), &collector, providers, false, "01").await;
     let stopped = tokio::spawn(program.stop());
@@ -257,14 +256,7 @@ async fn who_stops_has_sent_the_last_spans() {
 
 #[tokio::test]
 async fn a_trace_that_its_caller_does_not_keep_is_passed_on_and_not_sent() {
-    let directory = tempfile::tempdir().expect("can be made");
-    let collector = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port is free");
-    let (primary, backup) = (
-        simulator(Dialect::Anthropic).await,
-        simulator(Dialect::OpenAi).await,
-    );
+    let (directory, collector, primary, backup) = surroundings().await;
     let providers = [&primary, &backup];
     let program = asked(directory.path(), &collector, providers, false, "00").await;
     let calls = primary.calls();

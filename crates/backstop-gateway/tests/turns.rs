@@ -2,18 +2,9 @@
 
 mod common;
 
-use backstop_simulator::{Dialect, Fault, Pace, Reply, Simulator};
-use common::{Answer, Running, hello};
+use backstop_simulator::{Dialect, Fault, Reply, Simulator};
+use common::{Answer, Running, hello, simulator};
 use serde_json::{Value, json};
-
-async fn simulator(dialect: Dialect, reply: Reply) -> Simulator {
-    Simulator::builder(dialect)
-        .pace(Pace::INSTANT)
-        .reply(reply)
-        .start()
-        .await
-        .expect("a port is free")
-}
 
 fn look() -> Reply {
     Reply::tool_call("look", json!({ "city": "Bern" }))

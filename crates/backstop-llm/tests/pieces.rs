@@ -4,6 +4,7 @@ use backstop_core::FaultKind;
 use backstop_llm::{
     ChatRequest, Chunk, Citation, Collector, Completion, Dialect, Error, Event, FinishReason,
     Image, Json, Part, Raw, Signature, Source, Thinking, ToolCall,
+    dialect::Encoder,
     sse::{SseEvent, SseParser},
 };
 use serde_json::Value;
@@ -41,6 +42,24 @@ fn write(front: Dialect, events: &[Event]) -> Vec<u8> {
         encoder.chunk(&Chunk::new(vec![event.clone()]), &mut out);
     }
     out
+}
+
+/// What a caller of the provider's own dialect is sent of its stream, and by what.
+fn passed_on(dialect: Dialect, stream: &str) -> (Box<dyn Encoder>, Vec<u8>) {
+    let mut decoder = dialect.wire().decoder();
+    let mut encoder = dialect.front().encoder(&ChatRequest::new("m"));
+    let mut out = Vec::new();
+    for event in sse(stream.as_bytes()) {
+        let mut events = Vec::new();
+        decoder.event(&event, &mut events).expect("an event");
+        let mut chunk = Chunk::new(events);
+        chunk.raw = decoder.passes_on().then_some(Raw {
+            dialect,
+            bytes: event.raw,
+        });
+        encoder.chunk(&chunk, &mut out);
+    }
+    (encoder, out)
 }
 
 /// What a caller of this front makes of these events between a beginning and an end.
@@ -339,19 +358,7 @@ fn an_answer_that_is_continued_goes_on_in_its_own_item() {
         "\"sequence_number\":4,\"item_id\":\"msg_9\",\"output_index\":1,\"content_index\":0,",
         "\"delta\":\"One \"}\n\n",
     );
-    let mut decoder = Dialect::Responses.wire().decoder();
-    let mut encoder = Dialect::Responses.front().encoder(&ChatRequest::new("m"));
-    let mut out = Vec::new();
-    for event in sse(begun.as_bytes()) {
-        let mut events = Vec::new();
-        decoder.event(&event, &mut events).expect("an event");
-        let mut chunk = Chunk::new(events);
-        chunk.raw = Some(Raw {
-            dialect: Dialect::Responses,
-            bytes: event.raw,
-        });
-        encoder.chunk(&chunk, &mut out);
-    }
+    let (mut encoder, mut out) = passed_on(Dialect::Responses, begun);
     for event in [text("two."), finish(), Event::End] {
         encoder.chunk(&Chunk::new(vec![event]), &mut out);
     }
@@ -427,19 +434,7 @@ fn what_callers_take_for_granted_and_a_server_leaves_out_is_put_in() {
         "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n",
         "data: [DONE]\n\n",
     );
-    let mut decoder = Dialect::OpenAi.wire().decoder();
-    let mut encoder = Dialect::OpenAi.front().encoder(&ChatRequest::new("m"));
-    let mut out = Vec::new();
-    for event in sse(stream.as_bytes()) {
-        let mut events = Vec::new();
-        decoder.event(&event, &mut events).expect("an event");
-        let mut chunk = Chunk::new(events);
-        chunk.raw = decoder.passes_on().then(|| Raw {
-            dialect: Dialect::OpenAi,
-            bytes: event.raw,
-        });
-        encoder.chunk(&chunk, &mut out);
-    }
+    let (_, out) = passed_on(Dialect::OpenAi, stream);
     for event in sse(&out).iter().filter(|event| event.data() != b"[DONE]") {
         let json: Value = serde_json::from_slice(event.data()).expect("JSON");
         let delta = &json["choices"][0]["delta"];

@@ -22,6 +22,16 @@ pub(crate) const BACKUP: &str = "The backup says hello.";
 /// Nothing in these tests takes this long unless something is broken.
 pub(crate) const BOUND: Duration = Duration::from_secs(30);
 
+/// A provider that answers with this, at once.
+pub(crate) async fn simulator(dialect: Dialect, reply: Reply) -> Simulator {
+    Simulator::builder(dialect)
+        .pace(Pace::INSTANT)
+        .reply(reply)
+        .start()
+        .await
+        .expect("a port is free")
+}
+
 /// A gateway that is listening.
 pub(crate) struct Running {
     pub(crate) gateway: Gateway,
@@ -205,18 +215,8 @@ impl Setup {
     }
 
     pub(crate) async fn configured(model: &str, more: &str) -> Self {
-        let primary = Simulator::builder(Dialect::Anthropic)
-            .pace(Pace::INSTANT)
-            .reply(Reply::text(PRIMARY))
-            .start()
-            .await
-            .expect("a port is free");
-        let backup = Simulator::builder(Dialect::OpenAi)
-            .pace(Pace::INSTANT)
-            .reply(Reply::text(BACKUP))
-            .start()
-            .await
-            .expect("a port is free");
+        let primary = simulator(Dialect::Anthropic, Reply::text(PRIMARY)).await;
+        let backup = simulator(Dialect::OpenAi, Reply::text(BACKUP)).await;
         let gateway = Running::start(&toml(&primary, &backup, model, more)).await;
         Self {
             primary,
