@@ -6,6 +6,8 @@ use backstop_core::{
 };
 use tokio::time::Instant;
 
+use crate::policy::OUTRUN;
+
 /// A candidate that is being asked: since when, and who records it should it fail.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
@@ -53,6 +55,12 @@ impl Asked {
             return;
         }
         let attempt = Attempt::new(1, fault).took(self.took());
+        context::record(attempt.on(name.clone()));
+    }
+
+    /// It was given up while another answered, whatever of it has been recorded before.
+    pub(crate) fn given_up(&self, name: &Name) {
+        let attempt = Attempt::new(1, OUTRUN).took(self.took());
         context::record(attempt.on(name.clone()));
     }
 

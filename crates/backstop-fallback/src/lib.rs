@@ -25,6 +25,6 @@ pub use self::{
     gate::Ungated,
     layer::FallbackLayer,
     map::{MapFn, MapRequest, Same},
-    policy::FAIL_OVER,
+    policy::{FAIL_OVER, OUTRUN},
     service::Fallback,
 };

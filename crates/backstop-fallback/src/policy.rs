@@ -24,6 +24,10 @@ pub const FAIL_OVER: FaultKinds = FaultKinds::of(&[
     FaultKind::Unavailable,
 ]);
 
+/// What befell a candidate that was given up because one that was asked at the same time answered
+/// first: it is on the trail, because it may have been billed.
+pub const OUTRUN: Fault = Fault::new(FaultKind::TimedOut).because("another was faster");
+
 /// When to go on to the next candidate.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy<C> {

@@ -22,6 +22,7 @@ pub struct Candidate<S, M = Same> {
     pub(super) gate: Option<Arc<dyn Gate + Send + Sync>>,
     pub(super) on: Option<FaultKinds>,
     pub(super) free: bool,
+    pub(super) hedges: bool,
 }
 
 impl<S> Candidate<S> {
@@ -41,6 +42,7 @@ impl<S> Candidate<S> {
             gate: None,
             on: None,
             free: false,
+            hedges: true,
         }
     }
 }
@@ -63,6 +65,7 @@ impl<S, M> Candidate<S, M> {
             gate: self.gate,
             on: self.on,
             free: self.free,
+            hedges: self.hedges,
         }
     }
 
@@ -120,10 +123,19 @@ impl<S, M> Candidate<S, M> {
     }
 
     /// Asking it costs nothing, as with a cached or a static reply: the bound on attempts does
-    /// not keep it from being asked.
+    /// not keep it from being asked. It is [never started beside](Self::unhedged) another.
     #[must_use]
     pub const fn free(mut self) -> Self {
         self.free = true;
+        self.unhedged()
+    }
+
+    /// Never starts it beside another candidate, where the chain is [hedged](crate::Chain::hedge):
+    /// for one whose answers are lesser ones, and there sooner. It is asked once the others have
+    /// failed.
+    #[must_use]
+    pub const fn unhedged(mut self) -> Self {
+        self.hedges = false;
         self
     }
 
@@ -171,6 +183,7 @@ impl<S, M> fmt::Debug for Candidate<S, M> {
             .field("gated", &self.gate.is_some())
             .field("on", &self.on)
             .field("free", &self.free)
+            .field("hedges", &self.hedges)
             .finish_non_exhaustive()
     }
 }

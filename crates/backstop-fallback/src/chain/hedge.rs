@@ -162,6 +162,7 @@ where
                 } else {
                     (this.one.as_mut(), this.two.as_mut())
                 };
+                run.beside = !other.is_idle();
                 let next = match state.as_mut().step(run, cx) {
                     Step::Pending | Step::Idle => continue,
                     Step::Nobody if other.is_idle() => return Poll::Ready(Err(run.nobody())),
@@ -175,13 +176,13 @@ where
                     }
                     Step::Finished(turn, result) => {
                         let Some(fault) = run.finished(&turn, &result) else {
-                            win(run, turn, this.budget, other.turn());
-                            other.set(State::Idle);
+                            win(turn, this.budget);
+                            give_up(run, other);
                             return Poll::Ready(result);
                         };
                         let next = run.next(Some(fault.kind()));
                         if next.is_none() && (other.is_idle() || !run.goes_on(fault.kind())) {
-                            other.set(State::Idle);
+                            give_up(run, other);
                             return Poll::Ready(run.last(fault, result));
                         }
                         next
@@ -244,25 +245,27 @@ where
         Some(budget) => Some(budget.try_withdraw(FaultKind::TimedOut)?),
         None => None,
     };
+    run.beside = true;
     let (mut turn, service) = run.next(None)?;
     turn.beside = true;
     turn.paid = withdrawal.map(|withdrawal| withdrawal.spend());
     Some((turn, service))
 }
 
-/// One has answered; the other, if there is one, is given up.
-fn win<S, M, C, O, Request>(
-    run: &Run<S, M, C, O, Request>,
-    winner: Turn,
-    budget: &Option<Budget>,
-    loser: Option<&Turn>,
-) where
-    O: Order,
-{
+/// One has answered: what was paid for it has served.
+fn win(winner: Turn, budget: &Option<Budget>) {
     if let (Some(budget), Some(paid)) = (budget, winner.paid) {
         budget.success(Some(paid));
     }
-    if let Some(loser) = loser {
-        run.given_up(loser);
+}
+
+/// Drops the other, if there is one.
+fn give_up<S, F, M, C, O, Request>(run: &Run<S, M, C, O, Request>, mut other: Pin<&mut State<S, F>>)
+where
+    O: Order,
+{
+    if let Some(turn) = other.called_in() {
+        run.given_up(turn);
     }
+    other.set(State::Idle);
 }

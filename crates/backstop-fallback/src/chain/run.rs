@@ -24,6 +24,8 @@ pub(super) struct Run<S, M, C, O, Request> {
     left: Places,
     /// What the next candidate is sent; gone once the last is asked.
     request: Option<Request>,
+    /// Whether whoever is asked next is started beside another.
+    pub(super) beside: bool,
 }
 
 /// A candidate's turn in a call.
@@ -86,6 +88,7 @@ where
             order,
             policy,
             request: Some(request),
+            beside: false,
         }
     }
 
@@ -132,7 +135,9 @@ where
         }
         let bounded = !context::may_attempt();
         let mut able = self.list.places(self.left, |candidate| {
-            candidate.steps_in(after, self.policy.on) && (candidate.free || !bounded)
+            candidate.steps_in(after, self.policy.on)
+                && (candidate.free || !bounded)
+                && (candidate.hedges || !self.beside)
         });
         let mut clock = Clock::default();
         while let Some(place) = self.list.pick(&self.order, able) {
@@ -211,6 +216,7 @@ where
 
     /// The candidate was too slow: it is given up while it still runs.
     pub(super) fn given_up(&self, turn: &Turn) {
+        turn.asked.given_up(self.candidate(turn).name());
         if O::MEASURES {
             let (now, took) = (Instant::now(), turn.asked.took());
             let latency = self.candidate(turn).profile().latency();

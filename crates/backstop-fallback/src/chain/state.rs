@@ -58,11 +58,11 @@ impl<S, F> State<S, F> {
         matches!(self, Self::Idle)
     }
 
-    /// Whose turn it is.
-    pub(super) const fn turn(&self) -> Option<&Turn> {
+    /// Whose turn it is, where it has been called.
+    pub(super) const fn called_in(&self) -> Option<&Turn> {
         match self {
-            Self::Idle | Self::Seeking => None,
-            Self::Waiting { turn, .. } | Self::Called { turn, .. } => turn.as_ref(),
+            Self::Idle | Self::Seeking | Self::Waiting { .. } => None,
+            Self::Called { turn, .. } => turn.as_ref(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use backstop_core::{Budget, Exhausted, context};
-use backstop_fallback::{Candidate, Chain, order::Fastest};
+use backstop_fallback::{Candidate, Chain, OUTRUN, order::Fastest};
 use tokio::time::Instant;
 use tokio_test::{assert_pending, assert_ready, task};
 use tower::ServiceExt;
@@ -26,6 +26,36 @@ async fn starts_the_next_beside_the_first_and_drops_the_loser() {
     three(&a, &b, &c).hedge(AFTER).oneshot(1).await.unwrap();
     assert_eq!(start.elapsed(), Duration::from_millis(150));
     assert_eq!((a.dropped(), b.calls(), c.calls()), (1, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_loser_is_on_the_trail() {
+    let (a, b) = (Replica::slow(), Replica::up().taking(50));
+    let chain = three(&a, &b, &b).hedge(AFTER);
+    let (reply, trail) = context::traced(chain.oneshot(1)).await;
+    assert_eq!(reply.unwrap(), "up");
+    assert_eq!(trail.to_string(), "a another was faster after 150 ms");
+    assert_eq!(trail.attempts()[0].fault, OUTRUN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lesser_answer_is_not_raced_for_and_still_steps_in() {
+    for free in [false, true] {
+        let (a, b) = (Replica::up().taking(300), Replica::down().taking(20));
+        let c = Replica::up();
+        let last = Candidate::new("c", c.clone());
+        let chain = Chain::new([
+            Candidate::new("a", a.clone()),
+            Candidate::new("b", b.clone()),
+            if free { last.free() } else { last.unhedged() },
+        ]);
+        let chain = chain.unwrap().hedge(AFTER);
+        chain.clone().oneshot(1).await.unwrap();
+        assert_eq!((a.calls(), b.calls(), c.calls()), (1, 1, 0));
+        a.set("down");
+        chain.oneshot(1).await.unwrap();
+        assert_eq!((a.calls(), b.calls(), c.calls()), (2, 2, 1));
+    }
 }
 
 #[tokio::test(start_paused = true)]
