@@ -157,7 +157,7 @@ where
         loop {
             let mut went_on = false;
             for second in [false, true] {
-                let (mut state, mut other) = if second {
+                let (mut state, other) = if second {
                     (this.two.as_mut(), this.one.as_mut())
                 } else {
                     (this.one.as_mut(), this.two.as_mut())

@@ -11,7 +11,7 @@ use super::{Inner, Provider};
 use crate::{
     Dialect, Secret,
     sse::SseParser,
-    transport::{Client, Connector, basic_auth},
+    transport::{Client, Connector, Proxy, basic_auth},
 };
 
 /// Describes a provider. Whatever is not said is the dialect's own.
@@ -25,7 +25,7 @@ pub struct ProviderBuilder {
     key_header: Option<String>,
     headers: Vec<(String, Secret)>,
     query: Vec<(String, Secret)>,
-    proxy: Option<Secret>,
+    proxy: Way,
     roots: Vec<u8>,
     connect_timeout: Duration,
     pool_idle_timeout: Duration,
@@ -44,7 +44,7 @@ impl ProviderBuilder {
             key_header: None,
             headers: Vec::new(),
             query: Vec::new(),
-            proxy: None,
+            proxy: Way::Straight,
             roots: Vec::new(),
             connect_timeout: Duration::from_secs(5),
             pool_idle_timeout: Duration::from_secs(90),
@@ -94,9 +94,18 @@ impl ProviderBuilder {
     }
 
     /// Goes through tunnels that this proxy makes (`CONNECT`). Its address may hold a name and a
-    /// password. By default there is none: what the environment says of proxies is not heeded.
+    /// password. By default there is none: what the environment says of proxies is not heeded
+    /// unless [asked to](Self::proxy_of_environment).
     pub fn proxy(mut self, url: impl Into<Secret>) -> Self {
-        self.proxy = Some(url.into());
+        self.proxy = Way::Through(url.into());
+        self
+    }
+
+    /// Goes through the proxy that the environment names, as it is when the provider is built:
+    /// `HTTPS_PROXY`, `HTTP_PROXY` and `ALL_PROXY`, except to where `NO_PROXY` says, as curl has
+    /// them. What is on this machine is always reached straight.
+    pub fn proxy_of_environment(mut self) -> Self {
+        self.proxy = Way::Environment;
         self
     }
 
@@ -193,9 +202,9 @@ impl ProviderBuilder {
             url.query().unwrap_or_default().to_owned()
         });
         let roots = roots(&self.roots)?;
-        let connector = match &self.proxy {
-            Some(proxy) => Connector::through(&proxy_url(proxy)?, &roots),
-            None => Connector::straight(&roots).map_err(Into::into),
+        let connector = match self.proxy.proxy(&url)? {
+            Some(proxy) => Connector::through(proxy, &roots),
+            None => Connector::straight(&roots),
         };
         let connector = connector.map_err(|error| InvalidProvider::new("TLS", error))?;
         let client = Client::new(connector, self.connect_timeout, self.pool_idle_timeout);
@@ -215,11 +224,36 @@ impl ProviderBuilder {
     }
 }
 
-/// What is wrong with a bad one is not said: it may hold a password.
-fn proxy_url(proxy: &Secret) -> Result<Url, InvalidProvider> {
-    let url = Url::parse(proxy.expose()).ok();
-    url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .ok_or_else(|| InvalidProvider::new("proxy", "not a proxy's address"))
+/// How a provider is reached.
+#[derive(Clone, Debug)]
+enum Way {
+    Straight,
+    Through(Secret),
+    Environment,
+}
+
+impl Way {
+    /// The proxy on the way to `to`. What is wrong with a bad one is not said: it may hold a
+    /// password.
+    fn proxy(&self, to: &Url) -> Result<Option<Proxy>, InvalidProvider> {
+        match self {
+            Self::Straight => Ok(None),
+            Self::Through(proxy) => {
+                let url = Url::parse(proxy.expose()).ok();
+                let proxy = url.and_then(|url| Proxy::new(&url));
+                let wrong = || InvalidProvider::new("proxy", "not a proxy's address");
+                proxy.map(Some).ok_or_else(wrong)
+            }
+            Self::Environment => {
+                let to = to.as_str().parse();
+                let to = to.map_err(|error| InvalidProvider::new("base URL", error))?;
+                Proxy::of_environment(&to).map_err(|_| {
+                    let wrong = "the environment's is none that makes tunnels over HTTP";
+                    InvalidProvider::new("proxy", wrong)
+                })
+            }
+        }
+    }
 }
 
 /// A text without any certificate is a mistake, unless there is none at all.

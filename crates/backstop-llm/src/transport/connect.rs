@@ -14,7 +14,8 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier;
 use tower_service::Service;
-use url::Url;
+
+use super::Proxy;
 
 /// How often a connection without traffic is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -42,14 +43,11 @@ impl Connector {
 
     /// Connects through a tunnel that this proxy makes.
     pub(crate) fn through(
-        proxy: &Url,
+        proxy: Proxy,
         roots: &[CertificateDer<'static>],
-    ) -> Result<Self, BoxError> {
-        let mut to = proxy.clone();
-        // A URL with a host can do without either.
-        let _ = (to.set_username(""), to.set_password(None));
-        let mut tunnel = Tunnel::new(to.as_str().parse()?, https(tcp(), false, roots)?);
-        if let Some(auth) = super::basic_auth(proxy) {
+    ) -> Result<Self, rustls::Error> {
+        let mut tunnel = Tunnel::new(proxy.at, https(tcp(), false, roots)?);
+        if let Some(auth) = proxy.auth {
             tunnel = tunnel.with_auth(auth);
         }
         Ok(Self::Proxied(Box::new(https(tunnel, true, roots)?)))

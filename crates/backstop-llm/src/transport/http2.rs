@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use h2::Reason;
 use http::Response;
 use http_body_util::Full;
 use hyper::client::conn::http2;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::{
     Body, Request,
@@ -30,6 +31,13 @@ const STREAM_WINDOW: u32 = 512 * 1024;
 /// this one reached before, those who read slowly would hold up all others.
 const CONNECTION_WINDOW: u32 = 512 * STREAM_WINDOW;
 
+/// A provider that thinks says nothing for minutes. After so long without a sign of it the other side
+/// is asked whether it is still there,
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// and has so long to answer, or every call on the connection has failed.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// A connection, which lasts until it is dropped and all its streams have ended.
 pub(super) struct Http2 {
     requests: http2::SendRequest<Full<Bytes>>,
@@ -43,6 +51,9 @@ pub(super) struct Http2 {
 impl Http2 {
     pub(super) async fn new(io: Box<dyn Io>) -> hyper::Result<Self> {
         let (requests, mut driver) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .handshake(io)
@@ -111,4 +122,42 @@ fn is_refused(error: &hyper::Error) -> bool {
                 && (error.is_go_away() && reason == Some(Reason::NO_ERROR)
                     || error.is_reset() && reason == Some(Reason::REFUSED_STREAM))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper_util::rt::TokioIo;
+    use tokio::{
+        io::duplex,
+        time::{Instant, timeout},
+    };
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_provider_that_is_gone_fails_its_calls_and_one_that_is_silent_does_not() {
+        for there in [true, false] {
+            let (near, far) = duplex(1 << 16);
+            let http2 = Http2::new(Box::new(TokioIo::new(near)));
+            let (http2, far) = tokio::join!(http2, h2::server::handshake(far));
+            let (http2, mut far) = (http2.expect("agrees"), far.expect("agrees"));
+            let request = http::Request::get("https://provider.test/").body(Full::default());
+            let call = http2.stream().send(request.expect("is one"));
+            let silent = async {
+                let _taken = far.accept().await.expect("a call").expect("is whole");
+                if there {
+                    // It answers pings as it goes.
+                    far.accept().await;
+                }
+                std::future::pending::<()>().await
+            };
+            let began = Instant::now();
+            let waited = KEEP_ALIVE * 4;
+            let ended = tokio::select! {
+                ended = timeout(waited, call) => ended.is_ok(),
+                () = silent => false,
+            };
+            assert_eq!(ended, !there, "after {:?}", began.elapsed());
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod connect;
 mod connection;
 mod http2;
 mod idle;
+mod proxy;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -20,7 +21,7 @@ use http_body_util::Full;
 use tokio::time::timeout;
 use url::Url;
 
-pub(crate) use self::{body::Body, connect::Connector};
+pub(crate) use self::{body::Body, connect::Connector, proxy::Proxy};
 use self::{
     connection::{Connection, Unsent},
     idle::Idle,
