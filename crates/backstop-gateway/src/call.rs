@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use backstop_core::{Fault, Name, ServedBy, Trail};
+use backstop_fallback::OUTRUN;
 use backstop_llm::{Dialect, Usage};
 use tokio::time::Instant;
 use tracing::Span;
@@ -67,7 +68,8 @@ impl Call {
     /// How long who `answered` so long after the call began took for its first content: the
     /// attempts that failed before it, and the waits, are not its doing.
     pub(crate) fn first_token(&self, answered: Duration) -> Duration {
-        let attempts = self.trail.attempts().iter();
+        // One that was outrun went on at the same time.
+        let attempts = self.trail.attempts().iter().filter(|it| it.fault != OUTRUN);
         let before = attempts.fold(Duration::ZERO, |sum, it| {
             sum.saturating_add(it.wait).saturating_add(it.duration)
         });

@@ -6,12 +6,13 @@
 
 use std::{fmt, time::Duration};
 
-use backstop_core::{FaultKind, Name};
+use backstop_core::{Fault, FaultKind, Name};
 use backstop_llm::Usage;
 
 use crate::{
     call::{Call, Outcome},
     config::{Config, Price, Target},
+    metrics,
 };
 
 /// Whether an attempt was billed.
@@ -49,7 +50,7 @@ impl Billed {
 pub(crate) struct Entry {
     pub(crate) candidate: Name,
     pub(crate) billed: Billed,
-    pub(crate) fault: Option<FaultKind>,
+    pub(crate) fault: Option<Fault>,
     pub(crate) duration: Duration,
     /// Where it is not known, what is estimated: the request's tokens.
     pub(crate) usage: Usage,
@@ -79,7 +80,7 @@ pub(crate) fn entries(call: &Call, config: &Config) -> Vec<Entry> {
         entries.push(Entry {
             candidate: candidate.clone(),
             billed,
-            fault: Some(attempt.fault.kind()),
+            fault: Some(attempt.fault),
             duration: attempt.duration,
             usage,
             cost: price(candidate).map(|price| price.of(&usage)),
@@ -93,7 +94,7 @@ pub(crate) fn entries(call: &Call, config: &Config) -> Vec<Entry> {
         };
         let (billed, fault) = match call.outcome {
             Outcome::Completed => (Billed::Yes, None),
-            Outcome::Failed(fault) => (Billed::Unknown, Some(fault.kind())),
+            Outcome::Failed(fault) => (Billed::Unknown, Some(fault)),
             Outcome::Left => (Billed::Unknown, None),
         };
         entries.push(Entry {
@@ -142,7 +143,7 @@ impl fmt::Display for Line<'_> {
                 f,
                 "{separator}{} {} {}ms tokens={}+{} billed={}",
                 entry.candidate,
-                entry.fault.map_or("ok", FaultKind::label),
+                entry.fault.map_or("ok", metrics::outcome),
                 entry.duration.as_millis(),
                 entry.usage.input,
                 entry.usage.output,

@@ -42,6 +42,7 @@ pub fn review(config: &Config) -> Vec<Warning> {
         shared_keys(config, model, &mut warn);
         abilities(model, &mut warn);
         time(model, &mut warn);
+        hedge(model, &mut warn);
     }
     keys(config, &mut warnings);
     warnings
@@ -131,6 +132,28 @@ fn time(model: &Model, warn: &mut impl FnMut(String)) {
                 write_duration(timeout.total),
             ));
         }
+    }
+}
+
+/// Another candidate is started beside one that is slow: if there is one, and before it is given up.
+fn hedge(model: &Model, warn: &mut impl FnMut(String)) {
+    let Some(hedge) = model.hedge else { return };
+    let (after, limit) = (hedge.first_token, model.timeout.first_token);
+    if after >= limit {
+        warn(format!(
+            "hedges after {}, and gives an attempt up after {}: it never hedges",
+            write_duration(after),
+            write_duration(limit),
+        ));
+    }
+    let able = model
+        .candidates
+        .iter()
+        .filter(|it| matches!(it.target, Target::Provider { .. }) && it.degraded.is_none());
+    if able.count() < 2 {
+        warn(
+            "hedges, and has no two candidates for it: a lesser answer is not raced for".to_owned(),
+        );
     }
 }
 
@@ -259,6 +282,7 @@ candidates = [
 timeout = { first_token = "30s", total = "45s" }
 [models.alone]
 candidates = ["one:x"]
+hedge = "30s"
 "#;
         assert_eq!(
             warnings(text),
@@ -266,6 +290,10 @@ candidates = ["one:x"]
                 "[models.alone] has one:x alone: nobody steps in for it",
                 "[models.alone] has no candidate that can't be recalled: \
                  end the chain with a model of your own, or with a `reply`",
+                "[models.alone] hedges after 30s, and gives an attempt up after 30s: \
+                 it never hedges",
+                "[models.alone] hedges, and has no two candidates for it: \
+                 a lesser answer is not raced for",
                 "[models.smart] has candidates of one vendor only (vendor.com): its outage is yours",
                 "[models.smart] has no candidate that can't be recalled: \
                  end the chain with a model of your own, or with a `reply`",

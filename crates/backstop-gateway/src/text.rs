@@ -27,6 +27,13 @@ pub fn chains(config: &Config) -> String {
             write_duration(model.timeout.idle),
             write_duration(model.timeout.total),
         );
+        if let Some(hedge) = model.hedge {
+            let _ = writeln!(
+                out,
+                "     another is started beside one that has not begun after {}",
+                write_duration(hedge.first_token),
+            );
+        }
     }
     out
 }

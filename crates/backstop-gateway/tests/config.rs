@@ -69,7 +69,7 @@ fn reads_every_part() {
     assert_eq!(model.candidates[1].attempts, NonZeroU32::new(1));
     assert!(matches!(&model.candidates[2].target, Target::Reply(text) if text.starts_with("We")));
     assert_eq!(model.timeout.total, Duration::from_secs(600));
-    assert_eq!(model.continues, 2);
+    assert_eq!(model.continues.times, 2);
     assert!(config.model("other").is_none());
 }
 
@@ -209,7 +209,7 @@ retry = { jitter = "equal", on = ["connect"], on_hint = [], min_useful = "1s" }
 "#;
     let config = parse(text).expect("is right");
     let model = &config.models["a"];
-    assert_eq!(model.continues, 1);
+    assert_eq!(model.continues.times, 1);
     assert_eq!(model.max_attempts, NonZeroU32::new(3));
     let breaker = &model.breaker;
     assert_eq!((breaker.failures, breaker.rate), (None, Some(0.4)));
@@ -222,6 +222,79 @@ retry = { jitter = "equal", on = ["connect"], on_hint = [], min_useful = "1s" }
     assert_eq!(model.retry.on, FaultKinds::of(&[FaultKind::Connect]));
     assert_eq!(model.retry.min_useful, Duration::from_secs(1));
     backstop_gateway::Gateway::new(config).expect("can be made");
+}
+
+#[test]
+fn says_when_others_are_tried_and_how_much_is_continued() {
+    use backstop_gateway::config::Backoff;
+    let text = r#"[providers.p]
+dialect = "openai"
+[defaults]
+hedge = "2s"
+continue = { max_partial = "1KiB" }
+[models.a]
+candidates = ["p:x"]
+continue = 1
+retry = { backoff = "decorrelated", throttled = { base = "2s", cap = "9s" } }
+[models.b]
+candidates = ["p:x"]
+hedge = { first_token = "1s", answer = "9s" }
+[models.c]
+candidates = ["p:x"]
+hedge = false
+"#;
+    let config = parse(text).expect("is right");
+    let hedges = |model: &str| {
+        let hedge = config.models[model].hedge?;
+        Some((hedge.first_token.as_secs(), hedge.answer.as_secs()))
+    };
+    assert_eq!(hedges("a"), Some((2, 8)));
+    assert_eq!(hedges("b"), Some((1, 9)));
+    assert_eq!(hedges("c"), None);
+    let model = &config.models["a"];
+    assert_eq!(
+        (model.continues.times, model.continues.max_partial),
+        (1, 1024)
+    );
+    assert_eq!(model.retry.backoff, Backoff::Decorrelated);
+    let throttled = (Duration::from_secs(2), Duration::from_secs(9));
+    assert_eq!(model.retry.throttled, Some(throttled));
+    backstop_gateway::Gateway::new(config).expect("can be made");
+}
+
+#[test]
+fn refuses_waits_and_hedges_that_can_mean_nothing() {
+    let text = r#"[providers.p]
+dialect = "openai"
+[models.a]
+candidates = ["p:x"]
+hedge = true
+continue = { times = 11, max_partial = 5 }
+retry = { backoff = "wild", throttled = { base = "9s", cap = "1s" } }
+[models.b]
+candidates = ["p:x"]
+hedge = { answer = "0s" }
+retry = { backoff = "decorrelated", jitter = "full", throttled = { base = "1s" } }
+"#;
+    assert_eq!(
+        refusal(text),
+        r#"backstop.toml:5:9: `models.a.hedge` does not say when
+    write it as "2s"
+backstop.toml:6:22: `models.a.continue.times` should be a whole number from 0 to 10
+backstop.toml:6:40: `models.a.continue.max_partial` should be a size
+    write it as "512B", "64KiB" or "32MiB"
+backstop.toml:7:21: `models.a.retry.backoff` is no known backoff
+    write "exponential" or "decorrelated"
+backstop.toml:7:41: [models.a.retry.throttled] has a `base` above its `cap`
+    raise `cap`, or lower `base`
+backstop.toml:10:9: [models.b.hedge] lacks `first_token`
+    add first_token = "2s"
+backstop.toml:10:20: `models.b.hedge.answer` should be longer than nothing
+backstop.toml:11:46: `models.b.retry.jitter` adds chance to a decorrelated backoff, which is nothing else
+    leave it out, or write backoff = "exponential"
+backstop.toml:11:66: [models.b.retry.throttled] lacks `cap`
+    add cap = "20s""#
+    );
 }
 
 #[test]

@@ -27,6 +27,11 @@ struct Setup {
 impl Setup {
     /// The primary breaks off, and the backup goes on as `resumes` says.
     async fn new(backup: Dialect, prefill: Prefill, resumes: &str) -> Self {
+        Self::with(backup, prefill, resumes, "").await
+    }
+
+    /// The same, with this line more about the model.
+    async fn with(backup: Dialect, prefill: Prefill, resumes: &str, model: &str) -> Self {
         let primary = simulator(Dialect::OpenAi, Prefill::Ignore).await;
         let backup_is = if backup == Dialect::OpenAi {
             "openai"
@@ -39,7 +44,7 @@ impl Setup {
             "[providers.primary]\ndialect = \"openai\"\nbase_url = \"{}\"\n\
              [providers.backup]\ndialect = \"{backup_is}\"\nbase_url = \"{}\"\n\
              [models.smart]\nretry = {{ attempts = 1 }}\n\
-             candidates = [\"primary:p\", {{ candidate = \"backup:b\", {resumes} }}]\n",
+             candidates = [\"primary:p\", {{ candidate = \"backup:b\", {resumes} }}]\n{model}\n",
             primary.base_url(),
             backup.base_url(),
         ))
@@ -235,5 +240,17 @@ async fn an_answer_is_not_continued_where_the_caller_refuses() {
         assert_eq!(setup.primary.count(), 1);
         assert_eq!(setup.backup.count(), 0, "{path}: {}", answer.body);
         assert!(!answer.events().any(common::paths::is_end_marker), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_to_be_kept_is_not_continued() {
+    for (max_partial, whole) in [("8B", false), ("1KiB", true)] {
+        let held = format!("continue = {{ max_partial = \"{max_partial}\" }}");
+        let resumes = "resumes = \"instruction\"";
+        let setup = Setup::with(Dialect::OpenAi, Prefill::Ignore, resumes, &held).await;
+        let answer = setup.ask().await;
+        assert_eq!(answer.is_done(), whole, "{}", answer.body);
+        assert_eq!(answer.stream_error().is_none(), whole, "{}", answer.body);
     }
 }

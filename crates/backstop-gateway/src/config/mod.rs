@@ -29,7 +29,7 @@ pub(crate) use self::units::write_duration;
 pub use self::{
     error::{ConfigError, OpenToAll, Problem},
     model::{Candidate, Model, Ordering, Price, Target},
-    policy::{Breaker, Retry, Timeouts},
+    policy::{Backoff, Breaker, Continuation, Hedge, Retry, Timeouts},
 };
 
 /// Where the gateway listens unless told otherwise.
@@ -191,6 +191,23 @@ pub struct Provider {
     pub headers: Vec<(String, Secret)>,
     /// What is added to the query of every request to it.
     pub query: Vec<(String, Secret)>,
+    /// The proxy on the way to it.
+    pub proxy: Proxy,
+    /// The certificates, in PEM, of authorities that are trusted besides those of the system.
+    pub ca: Option<String>,
+}
+
+/// The proxy on the way to a provider.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Proxy {
+    /// The one that the environment names, if it names one: `HTTPS_PROXY` and `NO_PROXY`.
+    #[default]
+    Environment,
+    /// There is none.
+    None,
+    /// This one.
+    Url(Secret),
 }
 
 /// Who may see and change what is going on. Without a word on it, whoever needs no key to call.

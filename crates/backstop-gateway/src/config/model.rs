@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 use backstop_core::{FaultKinds, Name};
 use backstop_llm::{Abilities, Commit, Needs, Usage};
 
-use super::policy::{Breaker, Retry, Timeouts};
+use super::policy::{Breaker, Continuation, Hedge, Retry, Timeouts};
 
 /// A name that callers can ask for, and who is asked, in order.
 #[derive(Clone, Debug)]
@@ -19,8 +19,10 @@ pub struct Model {
     pub breaker: Breaker,
     /// How long a call may take.
     pub timeout: Timeouts,
-    /// How often a stream that breaks off goes on with the next candidate.
-    pub continues: u32,
+    /// When another candidate is started beside one that is slow, if ever.
+    pub hedge: Option<Hedge>,
+    /// How a stream that breaks off goes on with the next candidate.
+    pub continues: Continuation,
     /// How many attempts a call makes at most, over all candidates.
     pub max_attempts: Option<NonZeroU32>,
     /// In which order the candidates of one tier are asked.

@@ -6,18 +6,34 @@ use backstop_circuit_breaker::Window;
 use backstop_core::FaultKinds;
 use backstop_retry::Jitter;
 
+/// How the waits before second tries grow.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Backoff {
+    /// Each is drawn between the base and three times the one before.
+    Decorrelated,
+    /// They double, and the jitter says how much of each is left to chance.
+    #[default]
+    Exponential,
+}
+
 /// How a candidate is tried again.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Retry {
     /// How often each candidate is tried in all.
     pub attempts: NonZeroU32,
+    /// How the waits grow.
+    pub backoff: Backoff,
     /// The first backoff, before jitter.
     pub base: Duration,
     /// The longest backoff.
     pub cap: Duration,
     /// How much of a backoff is left to chance.
     pub jitter: Jitter,
+    /// The first and the longest backoff where the provider says that it gets too many calls; the
+    /// usual ones, where this is not given.
+    pub throttled: Option<(Duration, Duration)>,
     /// The longest wait that a provider may ask for.
     pub retry_after_cap: Duration,
     /// The failures after which it is tried again.
@@ -32,9 +48,11 @@ impl Default for Retry {
     fn default() -> Self {
         Self {
             attempts: NonZeroU32::MIN.saturating_add(1),
+            backoff: Backoff::default(),
             base: Duration::from_millis(250),
             cap: Duration::from_secs(8),
             jitter: Jitter::Full,
+            throttled: None,
             retry_after_cap: Duration::from_secs(10),
             on: backstop_retry::RETRY,
             on_hint: backstop_retry::RETRY_ON_HINT,
@@ -130,6 +148,49 @@ impl Default for Timeouts {
             answer: Duration::from_secs(30) * ANSWER,
             idle: Duration::from_secs(30),
             total: Duration::from_secs(600),
+        }
+    }
+}
+
+/// When another candidate is started beside one that has not answered yet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Hedge {
+    /// After so long without the first content of a stream.
+    pub first_token: Duration,
+    /// After so long without a plain answer: until it is whole nothing is heard of it.
+    pub answer: Duration,
+}
+
+impl Hedge {
+    pub(super) const fn new(first_token: Duration) -> Self {
+        Self {
+            first_token,
+            answer: first_token.saturating_mul(ANSWER),
+        }
+    }
+}
+
+/// How a stream that breaks off goes on with the next candidate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Continuation {
+    /// How often.
+    pub times: u32,
+    /// How many bytes of text an answer may have that is still continued.
+    pub max_partial: usize,
+}
+
+impl Continuation {
+    /// How often, unless a number is given.
+    pub(super) const TIMES: u32 = 2;
+}
+
+impl Default for Continuation {
+    fn default() -> Self {
+        Self {
+            times: Self::TIMES,
+            max_partial: 256 << 10,
         }
     }
 }

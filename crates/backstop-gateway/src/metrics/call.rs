@@ -1,7 +1,8 @@
 //! What one call comes to.
 
 use ::metrics::{counter, histogram};
-use backstop_core::{Fault, FaultKind, ServedBy, Trail};
+use backstop_core::{Attempt, Fault, FaultKind, ServedBy, Trail};
+use backstop_fallback::OUTRUN;
 use backstop_llm::Usage;
 
 use super::names::{ATTEMPT_DURATION, ATTEMPTS, CONTINUATIONS, DEGRADED, FALLBACKS, TOKENS};
@@ -20,7 +21,7 @@ pub(super) fn note(call: &Call) {
 fn attempts(trail: &Trail) {
     for attempt in trail.attempts() {
         let candidate = attempt.candidate.as_deref().unwrap_or("?").to_owned();
-        let kind = attempt.fault.kind().label();
+        let kind = outcome(attempt.fault);
         counter!(
             ATTEMPTS,
             "candidate" => candidate.clone(),
@@ -35,7 +36,7 @@ fn attempts(trail: &Trail) {
     }
     for pair in trail.attempts().windows(2) {
         if let [from, to] = pair {
-            if from.candidate != to.candidate {
+            if is_fallback(from) && from.candidate != to.candidate {
                 fallback(
                     from.candidate.as_deref(),
                     to.candidate.as_deref(),
@@ -44,6 +45,20 @@ fn attempts(trail: &Trail) {
             }
         }
     }
+}
+
+/// The outcome of an attempt, in the words of the metrics.
+pub(crate) fn outcome(fault: Fault) -> &'static str {
+    if fault == OUTRUN {
+        "outrun"
+    } else {
+        fault.kind().label()
+    }
+}
+
+/// Whether somebody stepped in because of it: nobody does for who was merely outrun.
+fn is_fallback(attempt: &Attempt) -> bool {
+    attempt.fault != OUTRUN
 }
 
 fn fallback(from: Option<&str>, to: Option<&str>, reason: FaultKind) {
@@ -58,7 +73,7 @@ fn fallback(from: Option<&str>, to: Option<&str>, reason: FaultKind) {
 
 fn served_by(call: &Call, served: &ServedBy) {
     let candidate = served.continued_by.last().unwrap_or(&served.name);
-    if let Some(last) = call.trail.last() {
+    if let Some(last) = call.trail.last().filter(|it| is_fallback(it)) {
         if last.candidate.as_ref() != Some(candidate) {
             fallback(
                 last.candidate.as_deref(),

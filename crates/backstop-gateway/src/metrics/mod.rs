@@ -17,6 +17,7 @@ use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
+pub(crate) use self::call::outcome;
 use self::{
     names::{
         BUDGET, CIRCUIT, IN_FLIGHT, OVERHEAD, OVERHEAD_SECONDS, RATES, REFUSALS, RELOADS, SECONDS,

@@ -46,6 +46,8 @@ pub(crate) struct Entry {
     innermost: Option<backstop_llm::Model>,
     weight: u32,
     price: Option<Price>,
+    /// Whether its answers are lesser ones.
+    lesser: bool,
 }
 
 impl Entry {
@@ -96,6 +98,7 @@ impl Entry {
                 innermost: None,
                 weight: candidate.weight,
                 price: None,
+                lesser: true,
             });
         };
         let (described, known) = providers
@@ -130,6 +133,7 @@ impl Entry {
             innermost: Some(innermost),
             weight: candidate.weight,
             price: *price,
+            lesser: candidate.degraded.is_some(),
         })
     }
 
@@ -186,10 +190,13 @@ impl Entry {
                 .collect(),
             None => self.after,
         };
-        let candidate = Candidate::new(self.name.clone(), self.service.clone())
+        let mut candidate = Candidate::new(self.name.clone(), self.service.clone())
             .on(after)
             .weight(self.weight)
             .price(self.price());
+        if self.lesser {
+            candidate = candidate.unhedged();
+        }
         match &self.circuit {
             Some(circuit) => candidate
                 .gate(circuit.breaker().clone())

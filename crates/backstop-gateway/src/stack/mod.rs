@@ -18,7 +18,7 @@ mod selection;
 
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
-use backstop_core::{BoxError, FaultKind, FaultKinds, Name, UntilEnd};
+use backstop_core::{BoxError, FaultKind, FaultKinds, Name, Stamp as _, UntilEnd, context};
 use backstop_fallback::{Chain, FAIL_OVER, Handle, InvalidChain, Same, UnknownCandidate};
 use backstop_llm::{ChatClassifier, ChatRequest, ChatResponse, ContinueLayer, Error};
 use backstop_retry::Budget;
@@ -35,7 +35,7 @@ pub(crate) use self::{
 };
 use self::{ordered::Ordered, retries::Retries};
 use crate::{
-    config::{Config, Model, Target},
+    config::{Config, Hedge, Model, Target},
     routing::{Asked, Wishes},
     stats::Stats,
 };
@@ -51,6 +51,8 @@ pub(crate) struct ModelStack {
     entries: Vec<Arc<Entry>>,
     chain: Candidates,
     total: Total,
+    hedge: Option<Hedge>,
+    budget: Budget,
     continues: ContinueLayer,
     order: Ordered,
     max_attempts: Option<NonZeroU32>,
@@ -116,7 +118,11 @@ impl ModelStack {
                 .until_end()
                 .total(model.timeout.total)
                 .limits_for(total),
-            continues: ContinueLayer::new().times(model.continues),
+            hedge: model.hedge,
+            budget: budget.clone(),
+            continues: ContinueLayer::new()
+                .times(model.continues.times)
+                .max_partial(model.continues.max_partial),
         })
     }
 
@@ -160,12 +166,25 @@ impl ModelStack {
         continues: ContinueLayer,
         request: ChatRequest,
     ) -> Result<ChatResponse, Error> {
-        ServiceBuilder::new()
-            .layer(&self.total)
-            .layer(continues)
-            .service(chain)
-            .oneshot(request)
-            .await
+        let layers = ServiceBuilder::new().layer(&self.total).layer(continues);
+        match self.hedge {
+            None => layers.service(chain).oneshot(request).await,
+            Some(hedge) => {
+                let after = if request.is_streamed() {
+                    hedge.first_token
+                } else {
+                    hedge.answer
+                };
+                let chain = chain.hedge(after).budget(self.budget.clone());
+                // It has room for two candidates' calls, which the usual call does without.
+                let mut response = Box::pin(layers.service(chain).oneshot(request)).await?;
+                // The winner was stamped before the other was given up.
+                if let Some(served) = response.served_by_mut() {
+                    served.trail = context::trail();
+                }
+                Ok(response)
+            }
+        }
     }
 
     /// The candidates that are asked now, in their present order.

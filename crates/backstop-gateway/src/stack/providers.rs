@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use backstop_core::Name;
 use backstop_llm::{InvalidProvider, Provider};
 
-use crate::config::{self, Config, Target};
+use crate::config::{self, Config, Proxy, Target};
 
 /// Which provider: its name, which of its keys, and the limit on connecting.
 type Key = (Name, usize, Duration);
@@ -75,6 +75,14 @@ fn build(
     }
     for (name, value) in &described.query {
         builder = builder.query(name, value.clone());
+    }
+    match &described.proxy {
+        Proxy::Environment => builder = builder.proxy_of_environment(),
+        Proxy::None => {}
+        Proxy::Url(url) => builder = builder.proxy(url.clone()),
+    }
+    if let Some(pem) = &described.ca {
+        builder = builder.root_certificates(pem.as_bytes());
     }
     builder.build()
 }

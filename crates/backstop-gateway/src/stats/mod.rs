@@ -12,6 +12,7 @@ use std::{
 };
 
 use backstop_core::{Attempt, Name};
+use backstop_fallback::OUTRUN;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -88,7 +89,9 @@ impl Stats {
         let now = Instant::now();
         let minute = self.minute(now);
         let mut inner = self.lock();
-        for attempt in call.trail.attempts() {
+        // Whoever was merely outrun has not failed.
+        let failed = call.trail.attempts().iter();
+        for attempt in failed.filter(|it| it.fault != OUTRUN) {
             inner.failed(minute, now, call, attempt);
         }
         let Some(served) = &call.served else { return };

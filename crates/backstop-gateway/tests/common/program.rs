@@ -38,10 +38,21 @@ impl Program {
 
     /// Starts it, and has it log what this filter says to there.
     pub(crate) async fn logging(config: &Path, filter: &str, to: Stdio) -> Self {
+        Self::within(config, filter, to, []).await
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) async fn within(
+        config: &Path,
+        filter: &str,
+        to: Stdio,
+        environment: impl IntoIterator<Item = (&str, String)>,
+    ) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_backstop"))
             .args(["--listen", "127.0.0.1:0", "--config"])
             .arg(config)
             .env("RUST_LOG", filter)
+            .envs(environment)
             .stderr(to)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -4,12 +4,7 @@ use std::collections::BTreeMap;
 
 use backstop_core::{FaultKind, Name};
 
-use super::{
-    candidate::candidate,
-    count,
-    detail::Standard,
-    policies::{CONTINUATIONS, Policies},
-};
+use super::{candidate::candidate, count, detail::Standard, policies::Policies};
 use crate::config::{
     Candidate, Model, Ordering, Price, Provider, Target,
     reader::{Table, Value},
@@ -133,7 +128,8 @@ fn model(mut table: Table<'_>, known: &Known<'_>, defaults: &Policies) -> Option
         retry: policies.retry,
         breaker: policies.breaker,
         timeout: policies.timeout,
-        continues: policies.continues.unwrap_or(CONTINUATIONS),
+        hedge: policies.hedge,
+        continues: policies.continues,
         max_attempts,
         order: order.unwrap_or_default(),
         price_cap,

@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 
 use backstop_core::Name;
 use backstop_llm::{Dialect, Secret};
+use tokio_rustls::rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
 
 use crate::config::{
-    Provider,
+    Provider, Proxy,
     nearest::nearest,
     reader::{Table, Value},
 };
@@ -59,6 +63,8 @@ fn provider(mut table: Table<'_>) -> Provider {
     });
     let headers = table.table("headers").map(|table| headers(&table));
     let query = table.table("query").map(|table| secrets(&table));
+    let proxy = table.get("proxy").and_then(|value| proxy(&value));
+    let ca = table.get("ca").and_then(|value| authorities(&value));
     table.finish();
     Provider {
         dialect,
@@ -67,8 +73,55 @@ fn provider(mut table: Table<'_>) -> Provider {
         api_key_header,
         headers: headers.unwrap_or_default(),
         query: query.unwrap_or_default(),
+        proxy: proxy.unwrap_or_default(),
+        ca,
     }
 }
+
+/// `"none"`, or a proxy's address. That may hold a password, so it is not shown.
+fn proxy(value: &Value<'_>) -> Option<Proxy> {
+    let text = value.secret()?;
+    if text.expose() == "none" {
+        return Some(Proxy::None);
+    }
+    let is_proxy = text.expose().parse::<http::Uri>().is_ok_and(|url| {
+        matches!(url.scheme_str(), Some("http" | "https"))
+            && url.host().is_some_and(|host| !host.is_empty())
+            && matches!(url.path(), "" | "/")
+    });
+    if !is_proxy {
+        value.problem(
+            "should be the address of a proxy that makes tunnels over HTTP",
+            "write it as \"http://proxy:3128\", or \"none\" for no proxy at all",
+        );
+    }
+    is_proxy.then_some(Proxy::Url(text))
+}
+
+/// The certificates in a PEM file, each of which must be one that can sign others.
+fn authorities(value: &Value<'_>) -> Option<String> {
+    let pem = value.file()?;
+    let mut known = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let added = certificate
+            .map_err(|error| error.to_string())
+            .and_then(|it| known.add(it).map_err(|error| error.to_string()));
+        if let Err(error) = added {
+            value.problem(
+                format_args!("names a file with a certificate that can't be used: {error}"),
+                PEM,
+            );
+            return None;
+        }
+    }
+    if known.is_empty() {
+        value.problem("names a file without any certificate", PEM);
+        return None;
+    }
+    Some(pem)
+}
+
+const PEM: &str = "name a PEM file with the certificates of the authorities to trust";
 
 /// Reads a table of headers.
 pub(super) fn headers(table: &Table<'_>) -> Vec<(String, Secret)> {

@@ -101,6 +101,20 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The text of the file that the string names. Another text in it is another config.
+    pub(in crate::config) fn file(&self) -> Option<String> {
+        let path = self.string()?;
+        self.document.files.borrow_mut().push(path.clone().into());
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                let what = format_args!("names the file {path}, which can't be read: {error}");
+                self.problem(what, "name a PEM file, and let this program read it");
+                None
+            }
+        }
+    }
+
     /// A duration such as `"30s"`.
     pub(in crate::config) fn duration(&self) -> Option<Duration> {
         const INSTEAD: &str = "write it as \"250ms\", \"30s\", \"10m\" or \"1h\"";
