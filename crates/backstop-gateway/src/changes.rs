@@ -1,7 +1,7 @@
 //! What the operator has changed by hand, on top of what the config says.
 //!
 //! It holds until it is undone: a config that is reloaded for another reason does not put a
-//! candidate back that someone has taken out.
+//! candidate back that someone has taken out, and nor does a restart, where state is kept.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,16 +9,18 @@ use std::{
 };
 
 use backstop_fallback::UnknownCandidate;
+use serde::{Deserialize, Serialize};
 use tracing::info;
 
-use crate::{gateway::Gateway, stack::ModelStack};
+use crate::{gateway::Gateway, operator::Order, stack::ModelStack};
 
 /// What has been changed by hand, for each model.
 #[derive(Debug, Default)]
 pub(crate) struct Changes(Mutex<BTreeMap<String, Change>>);
 
 /// What has been changed of one model.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct Change {
     /// Who was put first, if anyone was.
     order: Option<Vec<String>>,
@@ -72,6 +74,31 @@ pub(crate) fn apply(changes: &mut Held<'_>, models: &BTreeMap<String, ModelStack
 }
 
 impl Gateway {
+    /// Makes the changes again that were made before the gateway was started.
+    pub(crate) fn change_again(&self, known: BTreeMap<String, Change>) {
+        let mut changes = self.shared.changes.hold();
+        *changes = known;
+        apply(&mut changes, &self.running().models);
+        for (model, change) in &*changes {
+            let (order, off) = (&change.order, &change.off);
+            info!(model, ?order, ?off, "what was changed by hand holds on");
+        }
+    }
+
+    /// Changes the circuit of that name; false where there is none.
+    pub(crate) fn change_circuit(&self, name: &str, order: Order) -> bool {
+        let changed = self.running().circuits.change(name, order);
+        if changed {
+            info!(
+                candidate = name,
+                ?order,
+                "a circuit has been changed by hand"
+            );
+            self.shared.altered.notify_one();
+        }
+        changed
+    }
+
     /// Puts these candidates of a model first; none of them, and the config's order is back.
     pub(crate) fn reorder(&self, model: &str, names: Vec<String>) -> Result<(), Unchanged> {
         self.change(model, |stack, change| {
@@ -112,6 +139,8 @@ impl Gateway {
         let running = self.running();
         let stack = running.models.get(model).ok_or(Unchanged::NoModel)?;
         let change = changes.entry(model.to_owned()).or_default();
-        with(stack, change).map_err(Unchanged::NoCandidate)
+        with(stack, change).map_err(Unchanged::NoCandidate)?;
+        self.shared.altered.notify_one();
+        Ok(())
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) stats: Arc<Stats>,
     pub(crate) history: Arc<History>,
     pub(crate) changes: Changes,
+    /// Tells that something was changed by hand.
+    pub(crate) altered: Notify,
     chaos: Chaos,
     /// Whether the listener speaks TLS is as it was at the start; its certificate is not.
     tls: Option<Acceptor>,
@@ -93,6 +95,7 @@ impl Gateway {
                 stats: Arc::new(Stats::new()),
                 history,
                 changes: Changes::default(),
+                altered: Notify::new(),
                 chaos,
                 tls,
                 started: config,

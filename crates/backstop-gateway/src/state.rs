@@ -1,4 +1,4 @@
-//! What circuits know, kept in a file over a restart.
+//! What circuits know, and what was changed by hand, kept in a file over a restart.
 
 use std::{
     collections::BTreeMap,
@@ -8,13 +8,29 @@ use std::{
 };
 
 use backstop_circuit_breaker::Snapshot;
+use serde::{Deserialize, Serialize};
 use tokio::{task::JoinHandle, time};
 use tracing::{info, warn};
 
-use crate::gateway::Gateway;
+use crate::{changes::Change, gateway::Gateway};
 
-/// How often it is written, for a program that does not come to stop in good order.
+/// How often it is written, for a program that does not come to stop in good order. What is changed
+/// by hand is kept at once.
 const EVERY: Duration = Duration::from_secs(10);
+
+/// What is in the file.
+#[derive(Deserialize)]
+struct State {
+    circuits: BTreeMap<String, Snapshot>,
+    changes: BTreeMap<String, Change>,
+}
+
+/// The same, as it is written.
+#[derive(Serialize)]
+struct StateNow<'a> {
+    circuits: BTreeMap<&'a str, Snapshot>,
+    changes: &'a BTreeMap<String, Change>,
+}
 
 /// Writes the state every few seconds, and once more when it is dropped.
 #[derive(Debug)]
@@ -29,9 +45,11 @@ pub struct Keeping {
 pub fn keep(gateway: &Gateway) -> Option<Keeping> {
     let path = gateway.running().config.state_file.clone()?;
     match read(&path) {
-        Ok(known) => {
-            gateway.running().circuits.restore(&known);
-            info!("the state of {} circuits has been taken over", known.len());
+        Ok(State { circuits, changes }) => {
+            gateway.running().circuits.restore(&circuits);
+            let known = circuits.len();
+            info!("the state of {known} circuits has been taken over");
+            gateway.change_again(changes);
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => warn!("{}: the state is not taken over: {error}", path.display()),
@@ -39,9 +57,22 @@ pub fn keep(gateway: &Gateway) -> Option<Keeping> {
     let task = tokio::spawn({
         let (gateway, path) = (gateway.clone(), path.clone());
         async move {
+            let mut failing = false;
             loop {
-                time::sleep(EVERY).await;
-                write(&gateway, &path);
+                // A file that can't be written is told of at once, and not every few seconds.
+                failing = match write(&gateway, &path) {
+                    Ok(()) => false,
+                    Err(error) => {
+                        if !failing {
+                            warn_of(&path, &error);
+                        }
+                        true
+                    }
+                };
+                tokio::select! {
+                    () = time::sleep(EVERY) => {}
+                    () = gateway.shared.altered.notified() => {}
+                }
             }
         }
     });
@@ -55,24 +86,31 @@ pub fn keep(gateway: &Gateway) -> Option<Keeping> {
 impl Drop for Keeping {
     fn drop(&mut self) {
         self.task.abort();
-        write(&self.gateway, &self.path);
+        if let Err(error) = write(&self.gateway, &self.path) {
+            warn_of(&self.path, &error);
+        }
     }
 }
 
-fn read(path: &Path) -> io::Result<BTreeMap<String, Snapshot>> {
+fn read(path: &Path) -> io::Result<State> {
     Ok(serde_json::from_slice(&fs::read(path)?)?)
 }
 
 /// Writes beside the file and renames, so that it is never half there.
-fn write(gateway: &Gateway, path: &Path) {
-    let written = serde_json::to_vec(&gateway.running().circuits.snapshots())
-        .map_err(io::Error::from)
-        .and_then(|state| {
-            let beside = path.with_extension("new");
-            fs::write(&beside, state)?;
-            fs::rename(&beside, path)
-        });
-    if let Err(error) = written {
-        warn!("{}: the state can't be kept: {error}", path.display());
-    }
+fn write(gateway: &Gateway, path: &Path) -> io::Result<()> {
+    let state = {
+        let changes = gateway.shared.changes.hold();
+        let running = gateway.running();
+        serde_json::to_vec(&StateNow {
+            circuits: running.circuits.snapshots(),
+            changes: &changes,
+        })?
+    };
+    let beside = path.with_extension("new");
+    fs::write(&beside, state)?;
+    fs::rename(&beside, path)
+}
+
+fn warn_of(path: &Path, error: &io::Error) {
+    warn!("{}: the state can't be kept: {error}", path.display());
 }

@@ -54,10 +54,13 @@ impl Serve {
         }
         let stop = server::signal()?;
         let gateway = Gateway::new(config.clone())?;
+        let listener = listen(config.listen).await?;
+        let admin = match config.admin.listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        // One that can't listen must not write over the state of the one that does.
         let keeping = state::keep(&gateway);
-        let listener = TcpListener::bind(config.listen)
-            .await
-            .map_err(|error| format!("can't listen on {}: {error}", config.listen))?;
         let address = listener.local_addr()?;
         match &demo {
             Some(demo) => print!("{}", demo.welcome(&config, address)),
@@ -69,10 +72,7 @@ impl Serve {
         if config.keys.is_empty() {
             info!("nobody needs a key: only this machine can call");
         }
-        let admin = match config.admin.listen {
-            Some(address) => Some(gateway.serve_admin(TcpListener::bind(address).await?)),
-            None => None,
-        };
+        let admin = admin.map(|listener| gateway.serve_admin(listener));
         let _watching = reload::watch(gateway.clone());
         let workers = Workers::start()?;
         let stopped = gateway.serve_by(&workers, listener, stop).await;
@@ -82,4 +82,9 @@ impl Serve {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, BoxError> {
+    let listener = TcpListener::bind(address).await;
+    Ok(listener.map_err(|error| format!("can't listen on {address}: {error}"))?)
 }

@@ -8,7 +8,6 @@ use axum::{
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
-use tracing::info;
 
 use crate::{changes::Unchanged, gateway::Gateway};
 
@@ -68,12 +67,7 @@ pub(super) async fn circuit(
     Path(name): Path<String>,
     Json(Circuit { order }): Json<Circuit>,
 ) -> Response {
-    if gateway.running().circuits.change(&name, order) {
-        info!(
-            candidate = name,
-            ?order,
-            "a circuit has been changed by hand"
-        );
+    if gateway.change_circuit(&name, order) {
         done()
     } else {
         refused(
