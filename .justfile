@@ -48,6 +48,12 @@ load *args:
 soak seconds="3600":
     BACKSTOP_SOAK_SECONDS={{ seconds }} cargo test --release -p backstop-gateway --test soak -- --nocapture
 
+# Each query of the Grafana dashboard against a Prometheus that scrapes a gateway in an outage
+# (needs prometheus).
+dashboard:
+    cargo build -p backstop-gateway
+    python3 tests/dashboard/dashboard.py
+
 # The status page in headless Chromium, in an outage, with screenshots (needs Node and Chromium).
 look:
     cargo build -p backstop-gateway
