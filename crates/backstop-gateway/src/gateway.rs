@@ -26,6 +26,7 @@ use crate::{
     server::{self, Acceptor, Workers},
     stack::{self, Chaos, Circuits, ModelStack, Providers},
     stats::Stats,
+    text,
 };
 
 /// How often samples are put into their buckets.
@@ -194,8 +195,9 @@ impl Gateway {
                 None
             }
             Err(error) => {
+                let error = text::with_causes(&**error);
                 warn!("the config has not been reloaded, the old one stays:\n{error}");
-                Some(error.to_string())
+                Some(error)
             }
         };
         *shared

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use backstop_gateway::cli::Cli;
+use backstop_gateway::{cli::Cli, text};
 use clap::Parser;
 use mimalloc::MiMalloc;
 
@@ -16,7 +16,7 @@ async fn main() -> ExitCode {
     match Cli::parse().run().await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{}", text::with_causes(&*error));
             ExitCode::from(2)
         }
     }

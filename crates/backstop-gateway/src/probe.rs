@@ -1,6 +1,11 @@
 //! Measures each candidate from here: how long to connect, to the first token, and how fast then.
 
-use std::{cmp::Ordering, fmt, time::Duration};
+use std::{
+    cmp::Ordering,
+    error::Error as _,
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 use backstop_core::{BoxError, Name};
 use backstop_llm::{ChatBody, ChatRequest, Error};
@@ -13,6 +18,7 @@ use tower::ServiceExt;
 use crate::{
     config::{Config, Target, Timeouts},
     stack::Providers,
+    text,
 };
 
 const PROMPT: &str = "Count from one to forty in words.";
@@ -71,7 +77,7 @@ pub async fn probe(
                     firsts.push(first);
                     rates.extend(rate);
                 }
-                Err(error) => refusal = Some(error.to_string()),
+                Err(error) => refusal = Some(why(&error)),
             }
         }
         firsts.sort();
@@ -89,6 +95,14 @@ pub async fn probe(
     Ok(all)
 }
 
+impl Measured {
+    /// Whether it answered.
+    #[must_use]
+    pub const fn answered(&self) -> bool {
+        self.first_token.is_ok()
+    }
+}
+
 /// The order that these measurements suggest: who begins to answer soonest first, and who does not
 /// answer last.
 #[must_use]
@@ -101,6 +115,16 @@ pub fn suggest(measured: &[Measured]) -> Vec<Name> {
         (Err(_), Err(_)) => Ordering::Equal,
     });
     order.iter().map(|it| it.candidate.clone()).collect()
+}
+
+/// What kept a candidate from answering, without its name.
+fn why(error: &Error) -> String {
+    let mut why = error.message().to_owned();
+    if let Some(cause) = error.source() {
+        let cause = text::with_causes(cause);
+        let _ = write!(why, ": {cause}");
+    }
+    why
 }
 
 async fn connect(url: &str, limit: Duration) -> Option<Duration> {

@@ -1,6 +1,6 @@
-//! Chains as a person reads them.
+//! Chains and errors as a person reads them.
 
-use std::fmt::Write as _;
+use std::{error::Error, fmt::Write as _};
 
 use crate::config::{Candidate, Config, Model, Target, write_duration};
 
@@ -36,6 +36,21 @@ pub fn chains(config: &Config) -> String {
         }
     }
     out
+}
+
+/// What an error says, and after it what each of its causes adds to that.
+#[must_use]
+pub fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !told.contains(&text) {
+            let _ = write!(told, ": {text}");
+        }
+        cause = error.source();
+    }
+    told
 }
 
 fn line(config: &Config, model: &Model, candidate: &Candidate) -> String {

@@ -225,6 +225,30 @@ retry = { jitter = "equal", on = ["connect"], on_hint = [], min_useful = "1s" }
 }
 
 #[test]
+fn refuses_keys_that_can_not_be_sent_or_told_apart() {
+    let hash = "ab".repeat(32);
+    let text = format!(
+        r#"[providers.p]
+dialect = "openai"
+api_key = "sk-secret\n"
+[models.a]
+candidates = ["p:x"]
+[keys.one]
+sha256 = "{hash}"
+[keys.two]
+sha256 = "{hash}"
+"#
+    );
+    assert_eq!(
+        refusal(&text),
+        "backstop.toml:3:11: `providers.p.api_key` can't be sent in a header\n    \
+         remove line breaks and other control characters\n\
+         backstop.toml:8:1: `keys.two` has the same key as [keys.one]: \
+         nobody could tell who calls\n    make a key and its hash by `backstop key`"
+    );
+}
+
+#[test]
 fn says_when_others_are_tried_and_how_much_is_continued() {
     use backstop_gateway::config::Backoff;
     let text = r#"[providers.p]

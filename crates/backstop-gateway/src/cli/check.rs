@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use backstop_core::BoxError;
 use clap::Args;
 
-use crate::{config::Config, review, text};
+use crate::{config::Config, gateway::Gateway, review, text};
 
 #[derive(Args, Debug)]
 pub(super) struct Check {
@@ -20,6 +20,8 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(self) -> Result<ExitCode, BoxError> {
         let config = Config::load(&self.file)?;
+        // What a config can't tell of itself, a gateway that is made of it does.
+        Gateway::new(config.clone())?;
         print!("{}", text::chains(&config));
         let warnings = review::review(&config);
         if warnings.is_empty() {

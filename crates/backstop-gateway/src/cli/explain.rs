@@ -35,7 +35,11 @@ impl Explain {
         }
         let client = Client::builder().no_proxy().timeout(PATIENCE).build()?;
         let mut request = match &self.request {
-            Some(path) => client.request(Method::POST, url).body(std::fs::read(path)?),
+            Some(path) => {
+                let body = std::fs::read(path);
+                let body = body.map_err(|error| format!("{}: {error}", path.display()))?;
+                client.request(Method::POST, url).body(body)
+            }
             None => client.request(Method::GET, url),
         };
         if let Some(key) = &self.key {
@@ -45,6 +49,11 @@ impl Explain {
         let status = response.status();
         let body = response.text().await?;
         if !status.is_success() {
+            // The gateway's own word, if it is that, else whoever's is there.
+            let told = serde_json::from_str::<serde_json::Value>(&body);
+            if let Some(why) = told.as_ref().ok().and_then(|told| told["error"].as_str()) {
+                return Err(why.into());
+            }
             return Err(format!("{status}: {}", body.trim()).into());
         }
         print!("{}", serde_json::from_str::<Explanation>(&body)?);

@@ -30,10 +30,12 @@ impl Probe {
             Some(model) => vec![model],
             None => config.models.keys().collect(),
         };
+        let mut all_answered = true;
         for model in models {
             println!("{model}\n{}", Measured::HEADING);
             let measured =
                 probe::probe(&config, model, self.tries, |one| println!("{one}")).await?;
+            all_answered &= measured.iter().all(Measured::answered);
             let order = probe::suggest(&measured);
             let present = measured.iter().map(|it| &it.candidate);
             if !order.iter().eq(present) {
@@ -41,6 +43,10 @@ impl Probe {
             }
             println!();
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(if all_answered {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 }

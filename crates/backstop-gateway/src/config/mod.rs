@@ -42,7 +42,7 @@ pub const DEFAULT_LISTEN: SocketAddr =
 pub struct Config {
     /// The file that it came from, if it came from one.
     pub file: Option<PathBuf>,
-    /// The files that it names and that keys were read from.
+    /// The files that it names and that are a part of it: keys, certificates.
     pub(crate) files: Vec<PathBuf>,
     /// Where to listen.
     pub listen: SocketAddr,
@@ -119,10 +119,7 @@ impl Config {
 
     /// Every file that it is made of.
     pub(crate) fn all_files(&self) -> Vec<PathBuf> {
-        let tls = self.tls.iter();
-        let tls = tls.flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]);
-        let own = self.file.iter().chain(&self.files).cloned();
-        own.chain(tls).collect()
+        self.file.iter().chain(&self.files).cloned().collect()
     }
 
     /// Whether it may be open to all who reach this address.

@@ -59,13 +59,14 @@ impl fmt::Display for Phase {
         let served: u64 = self.served.values().sum();
         write!(
             f,
-            "{:<12} {:>8} {:>8} {:>6} {:>7} ms {:>11} ms   ",
+            "{:<12} {:>8} {:>8} {:>6} {:>7} ms {:>14}   ",
             self.name,
             served + self.failed.0 + self.lost.0,
             self.failed.0,
             self.lost.0,
             self.slowest.as_millis(),
-            self.first_answer.map_or(0, |it| it.as_millis()),
+            self.first_answer
+                .map_or_else(|| "none".to_owned(), |it| format!("{} ms", it.as_millis())),
         )?;
         for (i, (candidate, count)) in self.served.iter().enumerate() {
             let separator = if i > 0 { ", " } else { "" };
@@ -83,15 +84,15 @@ pub struct Report {
     pub phases: Vec<Phase>,
     /// From the end of the outage until the first candidate served again, if it did.
     pub recovery: Option<Duration>,
-    /// The longest that the first answer took after something began to fail.
-    pub failover: Duration,
+    /// The longest that the first answer took after something began to fail, if anyone stepped in.
+    pub failover: Option<Duration>,
 }
 
 impl Report {
     pub(super) fn add(&mut self, phase: Phase, first: &str) {
         let by_others = phase.served.keys().any(|by| by != first);
         if let (true, Some(answered)) = (by_others, phase.first_answer) {
-            self.failover = self.failover.max(answered);
+            self.failover = self.failover.max(Some(answered));
         }
         self.phases.push(phase);
     }
@@ -117,11 +118,14 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "failover: first answer {} ms after it began at most",
-            self.failover.as_millis()
-        )?;
+        match self.failover {
+            Some(after) => writeln!(
+                f,
+                "failover: first answer {} ms after it began at most",
+                after.as_millis()
+            )?,
+            None => writeln!(f, "failover: nobody stepped in for the first candidate")?,
+        }
         match self.recovery {
             Some(after) => writeln!(
                 f,

@@ -9,13 +9,16 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{changes::Unchanged, gateway::Gateway};
+use crate::{changes::Unchanged, gateway::Gateway, text};
 
 /// Reads the config file again.
 pub(super) async fn reload(State(gateway): State<Gateway>) -> Response {
     match gateway.reload_file() {
         Ok(()) => done(),
-        Err(error) => refused(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
+        Err(error) => refused(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &text::with_causes(&*error),
+        ),
     }
 }
 

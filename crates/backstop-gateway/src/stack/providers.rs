@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use backstop_core::Name;
+use backstop_core::{BoxError, Name};
 use backstop_llm::{InvalidProvider, Provider};
 
-use crate::config::{self, Config, Proxy, Target};
+use crate::{
+    config::{self, Config, Proxy, Target},
+    text,
+};
 
 /// Which provider: its name, which of its keys, and the limit on connecting.
 type Key = (Name, usize, Duration);
@@ -18,7 +21,7 @@ pub(crate) struct Providers {
 
 impl Providers {
     /// Those of `config`. One that was there `before` and stays the same keeps its connections.
-    pub(crate) fn new(config: &Config, before: Option<&Self>) -> Result<Self, InvalidProvider> {
+    pub(crate) fn new(config: &Config, before: Option<&Self>) -> Result<Self, BoxError> {
         let mut known = BTreeMap::new();
         for model in config.models.values() {
             for candidate in &model.candidates {
@@ -37,7 +40,10 @@ impl Providers {
                     .filter(|(before, _)| before == described);
                 let built = match same {
                     Some((_, provider)) => provider.clone(),
-                    None => build(&key, described)?,
+                    None => build(&key, described).map_err(|error| {
+                        let (name, error) = (&key.0, text::with_causes(&error));
+                        format!("[providers.{name}]: {error}")
+                    })?,
                 };
                 known.insert(key, (described.clone(), built));
             }

@@ -15,10 +15,20 @@ use crate::{
 
 /// Reads `[keys]`.
 pub(super) fn read_all(table: Table<'_>) -> BTreeMap<Name, Key> {
-    table
-        .entries()
-        .filter_map(|(name, value)| Some((Name::from(name), key(value.table()?)?)))
-        .collect()
+    let mut keys: BTreeMap<Name, Key> = BTreeMap::new();
+    for (name, value) in table.entries() {
+        let Some(key) = value.table().and_then(key) else {
+            continue;
+        };
+        if let Some((first, _)) = keys.iter().find(|(_, it)| it.sha256 == key.sha256) {
+            value.problem(
+                format_args!("has the same key as [keys.{first}]: nobody could tell who calls"),
+                INSTEAD,
+            );
+        }
+        keys.insert(Name::from(name), key);
+    }
+    keys
 }
 
 /// Reads `[admin]`.

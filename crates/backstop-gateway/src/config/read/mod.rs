@@ -116,7 +116,11 @@ fn telemetry(mut table: Table<'_>) -> Option<Telemetry> {
 
 fn tls(mut table: Table<'_>) -> Option<Tls> {
     let instead = "name a PEM file";
-    let file = |value: Value<'_>| value.string().map(PathBuf::from);
+    // Both are read again when connections are made by them, and watched.
+    let file = |value: Value<'_>| {
+        value.file()?;
+        value.string().map(PathBuf::from)
+    };
     let certificate = table.require("certificate", instead).and_then(file);
     let key = table.require("key", instead).and_then(file);
     table.finish();
@@ -136,8 +140,10 @@ fn alerts(mut table: Table<'_>) -> Alerts {
         }
         Some(webhook)
     });
-    let error_rate = table.get("error_rate");
-    let spend = table.get("spend");
+    let (error_rate, spend) = (table.get("error_rate"), table.get("spend"));
+    if error_rate.is_none() && spend.is_none() {
+        table.problem("watches nothing", "add error_rate = 0.2, or spend = 100.0");
+    }
     let alerts = Alerts {
         webhook,
         error_rate: error_rate.and_then(|value| value.number(0.001..=1.0)),
@@ -146,9 +152,6 @@ fn alerts(mut table: Table<'_>) -> Alerts {
         spend: spend.and_then(|value| value.number(0.0..=f64::INFINITY)),
         spend_window: read(&mut table, "spend_window", positive, standard.spend_window),
     };
-    if alerts.error_rate.is_none() && alerts.spend.is_none() {
-        table.problem("watches nothing", "add error_rate = 0.2, or spend = 100.0");
-    }
     table.finish();
     alerts
 }

@@ -51,10 +51,10 @@ fn provider(mut table: Table<'_>) -> Provider {
     let base_url = table.get("base_url").and_then(|value| url(&value));
     let api_keys = table.get("api_key").map(|value| {
         if !value.is_array() {
-            return value.secret().into_iter().collect();
+            return api_key(&value).into_iter().collect();
         }
         let keys = value.array().unwrap_or_default();
-        keys.iter().filter_map(Value::secret).collect()
+        keys.iter().filter_map(api_key).collect()
     });
     let api_key_header = table.get("api_key_header").and_then(|value| {
         let name = value.string()?;
@@ -128,11 +128,24 @@ pub(super) fn headers(table: &Table<'_>) -> Vec<(String, Secret)> {
     let headers = secrets(table);
     for ((name, secret), (_, value)) in headers.iter().zip(table.entries()) {
         header_name(&value, name);
-        if http::HeaderValue::try_from(secret.expose()).is_err() {
-            value.problem("can't be sent in a header", "remove control characters");
-        }
+        sendable(&value, secret);
     }
     headers
+}
+
+fn api_key(value: &Value<'_>) -> Option<Secret> {
+    let key = value.secret()?;
+    sendable(value, &key);
+    Some(key)
+}
+
+fn sendable(value: &Value<'_>, secret: &Secret) {
+    if http::HeaderValue::try_from(secret.expose()).is_err() {
+        value.problem(
+            "can't be sent in a header",
+            "remove line breaks and other control characters",
+        );
+    }
 }
 
 fn secrets(table: &Table<'_>) -> Vec<(String, Secret)> {

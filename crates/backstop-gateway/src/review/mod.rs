@@ -1,14 +1,13 @@
 //! What a careful reviewer would say of a config that is right, but may not hold.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    net::IpAddr,
-};
+mod callers;
+mod providers;
 
-use backstop_llm::{Abilities, Need};
+use std::fmt;
 
-use crate::config::{Config, Model, Provider, Target, write_duration};
+use backstop_llm::Need;
+
+use crate::config::{Config, Model, Ordering, Target, write_duration};
 
 /// Something that is allowed, and probably not meant.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -38,55 +37,16 @@ pub fn review(config: &Config) -> Vec<Warning> {
                 text,
             });
         };
-        vendors(config, model, &mut warn);
-        shared_keys(config, model, &mut warn);
+        providers::vendors(config, model, &mut warn);
+        providers::shared_keys(config, model, &mut warn);
         abilities(model, &mut warn);
         time(model, &mut warn);
         hedge(model, &mut warn);
+        prices(model, &mut warn);
     }
-    keys(config, &mut warnings);
+    providers::each(config, &mut warnings);
+    callers::each(config, &mut warnings);
     warnings
-}
-
-/// A model, with the provider that has it.
-fn asked<'a>(
-    config: &'a Config,
-    model: &'a Model,
-) -> impl Iterator<Item = (&'a str, &'a Provider, &'a Abilities)> {
-    model.candidates.iter().filter_map(|candidate| {
-        let Target::Provider {
-            provider,
-            abilities,
-            ..
-        } = &candidate.target
-        else {
-            return None;
-        };
-        Some((&*candidate.name, config.providers.get(provider)?, abilities))
-    })
-}
-
-fn vendors(config: &Config, model: &Model, warn: &mut impl FnMut(String)) {
-    let hosts: BTreeSet<_> = asked(config, model).map(|(_, it, _)| vendor(it)).collect();
-    let has_reply = model
-        .candidates
-        .iter()
-        .any(|candidate| matches!(candidate.target, Target::Reply(_)));
-    match (model.candidates.as_slice(), hosts.iter().next()) {
-        ([only], _) => warn(format!("has {} alone: nobody steps in for it", only.name)),
-        (_, Some(host)) if hosts.len() == 1 => warn(format!(
-            "has candidates of one vendor only ({host}): its outage is yours"
-        )),
-        _ => {}
-    }
-    let own = asked(config, model).any(|(_, provider, _)| is_own(&host(provider)));
-    if !own && !has_reply {
-        warn(
-            "has no candidate that can't be recalled: end the chain with a model of your own, \
-             or with a `reply`"
-                .to_owned(),
-        );
-    }
 }
 
 fn abilities(model: &Model, warn: &mut impl FnMut(String)) {
@@ -157,81 +117,17 @@ fn hedge(model: &Model, warn: &mut impl FnMut(String)) {
     }
 }
 
-/// Candidates that are asked with one key: what a provider does to the one it does to the other.
-fn shared_keys(config: &Config, model: &Model, warn: &mut impl FnMut(String)) {
-    let mut known = BTreeMap::new();
+/// What goes by prices needs them: one without a price is held to cost nothing.
+fn prices(model: &Model, warn: &mut impl FnMut(String)) {
+    let by = match (model.order, model.price_cap) {
+        (Ordering::Price, _) => "is ordered by price",
+        (_, Some(_)) => "has a price cap",
+        _ => return,
+    };
     for candidate in &model.candidates {
-        let Target::Provider { provider, key, .. } = &candidate.target else {
-            continue;
-        };
-        let described = config.providers.get(provider);
-        let Some(secret) = described.and_then(|it| it.api_keys.get(*key)) else {
-            continue;
-        };
-        if let Some(first) = known.insert(secret.expose(), &candidate.name) {
-            warn(format!(
-                "asks {first} and {} with the same key: a limit on the one stops the other",
-                candidate.name
-            ));
-        }
-    }
-}
-
-fn keys(config: &Config, warnings: &mut Vec<Warning>) {
-    let mut known = BTreeMap::new();
-    for (name, provider) in &config.providers {
-        let mut warn = |text| {
-            warnings.push(Warning {
-                place: format!("providers.{name}"),
-                text,
-            });
-        };
-        for key in &provider.api_keys {
-            if let Some(first) = known.insert(key.expose(), name) {
-                warn(format!(
-                    "has the same key as [providers.{first}]: they share its limits"
-                ));
-            }
-        }
-        if provider.api_keys.is_empty() {
-            continue;
-        }
-        let host = host(provider);
-        if provider.base_url.starts_with("http://") && !is_own(&host) {
-            warn(format!("sends its key to {host} without encryption"));
-        }
-    }
-}
-
-fn host(provider: &Provider) -> String {
-    let url = provider.base_url.parse::<http::Uri>().ok();
-    url.and_then(|url| Some(url.host()?.to_ascii_lowercase()))
-        .unwrap_or_default()
-}
-
-/// Who runs a provider: the last two labels of its host, or all of an address of one's own.
-fn vendor(provider: &Provider) -> String {
-    let host = host(provider);
-    if is_own(&host) {
-        // Two servers of one's own are as good as two vendors.
-        return provider.base_url.clone();
-    }
-    let mut labels = host.rsplitn(3, '.');
-    match (labels.next(), labels.next()) {
-        (Some(top), Some(second)) => format!("{second}.{top}"),
-        _ => host,
-    }
-}
-
-/// Whether a host is on this machine or in a network of one's own.
-fn is_own(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    match bare.parse::<IpAddr>() {
-        Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_private(),
-        Ok(IpAddr::V6(ip)) => ip.is_loopback() || (ip.segments()[0] & 0xfe00) == 0xfc00,
-        Err(_) => {
-            let local = [".local", ".internal", ".lan", ".localhost"];
-            !host.contains('.') || local.iter().any(|end| host.ends_with(end))
+        if matches!(candidate.target, Target::Provider { price: None, .. }) {
+            let name = &candidate.name;
+            warn(format!("{by}, and {name} has none: it passes for free"));
         }
     }
 }
@@ -261,6 +157,47 @@ candidates = [
 ]
 "#;
         assert_eq!(warnings(text), Vec::<String>::new());
+    }
+
+    #[test]
+    fn tells_what_keys_and_prices_are_good_for() {
+        let one = "ab".repeat(32);
+        let text = format!(
+            r#"
+[providers.p]
+dialect = "openai"
+base_url = "http://10.0.0.7:8000/v1/chat/completions/"
+[keys.team]
+sha256 = "{one}"
+models = ["smart", "smrat"]
+[admin]
+sha256 = "{one}"
+[prices]
+"p:x" = {{ input = 1, output = 2 }}
+[models.smart]
+candidates = ["p:x", "p:y"]
+order = "price"
+[models.capped]
+candidates = ["p:x", "p:y"]
+price_cap = 0.5
+"#
+        );
+        let told = warnings(&text);
+        let told: Vec<_> = told
+            .iter()
+            .filter(|it| !it.contains("of one vendor"))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "[models.capped] has a price cap, and p:y has none: it passes for free",
+                "[models.smart] is ordered by price, and p:y has none: it passes for free",
+                "[providers.p] has a `base_url` with /chat/completions at its end, \
+                 which is added to it",
+                "[keys.team] may ask for smrat, and no model is called that",
+                "[keys.team] is the admin key too: whoever calls may change everything",
+            ]
+        );
     }
 
     #[test]

@@ -1,0 +1,107 @@
+//! What the program says to a person, and what it ends with.
+
+mod common;
+
+use std::{fs, path::Path, process::Output};
+
+use backstop_simulator::{Dialect, Reply};
+use common::simulator;
+use tokio::{net::TcpListener, process::Command, time::timeout};
+
+const MODEL: &str = "[models.smart]\ncandidates = [\"p:m\"]\nretry = { attempts = 1 }\n";
+
+/// Runs it with these words, to its end.
+async fn backstop(words: &[&str]) -> (i32, String) {
+    let run = Command::new(env!("CARGO_BIN_EXE_backstop"))
+        .args(words)
+        .env("RUST_LOG", "off")
+        .kill_on_drop(true)
+        .output();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = timeout(common::BOUND, run)
+        .await
+        .expect("it ends")
+        .expect("it runs");
+    let said = [stdout, stderr].map(|it| String::from_utf8(it).expect("is text"));
+    (status.code().expect("it was not killed"), said.concat())
+}
+
+/// A config in a file.
+fn written(directory: &Path, config: &str) -> String {
+    let path = directory.join("backstop.toml");
+    fs::write(&path, config).expect("can be written");
+    path.display().to_string()
+}
+
+fn provider(base_url: &str) -> String {
+    format!("[providers.p]\ndialect = \"openai\"\nbase_url = \"{base_url}\"\n")
+}
+
+#[tokio::test]
+async fn a_check_finds_what_would_keep_the_gateway_from_starting() {
+    let directory = tempfile::tempdir().expect("can be made");
+    let none = directory.path().join("none.pem").display().to_string();
+    let empty = directory.path().join("empty.pem").display().to_string();
+    fs::write(&empty, "").expect("can be written");
+    for (config, wrong) in [
+        (
+            format!("[tls]\ncertificate = \"{none}\"\nkey = \"{none}\"\n"),
+            "backstop.toml:2:15: `tls.certificate` names the file ",
+        ),
+        (
+            format!("[tls]\ncertificate = \"{empty}\"\nkey = \"{empty}\"\n"),
+            "empty.pem: ",
+        ),
+    ] {
+        let config = format!("{config}{}{MODEL}", provider("https://here/v1"));
+        let file = written(directory.path(), &config);
+        for words in [["check", &file], ["--config", &file]] {
+            let (status, said) = backstop(&words).await;
+            assert_eq!(status, 2, "{said}");
+            assert!(said.contains(wrong), "{said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_fails_says_why() {
+    let directory = tempfile::tempdir().expect("can be made");
+    let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = taken.local_addr().expect("is bound").to_string();
+    let config = format!("{}{MODEL}", provider("https://here/v1"));
+    let file = written(directory.path(), &config);
+    let (status, said) = backstop(&["--config", &file, "--listen", &address]).await;
+    assert_eq!(status, 2, "{said}");
+    assert!(
+        said.contains(&format!("can't listen on {address}: ")),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_probe_fails_where_a_candidate_does_and_says_why() {
+    let directory = tempfile::tempdir().expect("can be made");
+    let there = simulator(Dialect::OpenAi, Reply::text("hello")).await;
+    let config = format!("{}{MODEL}", provider(&there.base_url()));
+    let file = written(directory.path(), &config);
+    let (status, said) = backstop(&["probe", "--config", &file]).await;
+    assert_eq!(status, 0, "{said}");
+
+    let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let nobody = free.local_addr().expect("is bound");
+    drop(free);
+    let config = format!("{}{MODEL}", provider(&format!("http://{nobody}/v1")));
+    let file = written(directory.path(), &config);
+    let (status, said) = backstop(&["probe", "--config", &file]).await;
+    assert_eq!(status, 1, "{said}");
+    assert!(said.contains("efused"), "{said}");
+    assert_eq!(said.matches("p:m").count(), 1, "{said}");
+
+    let nobody = format!("http://{nobody}");
+    let (status, said) = backstop(&["explain", "-m", "smart", "--gateway", &nobody]).await;
+    assert_eq!(status, 2, "{said}");
+    assert!(said.contains("efused"), "{said}");
+}
