@@ -11,7 +11,7 @@ use tokio::{
 use tracing::warn;
 
 use super::{Noted, Noteds};
-use crate::config::Telemetry;
+use crate::{config::Telemetry, text};
 
 /// How many are sent at a time.
 const BATCH: usize = 512;
@@ -93,7 +93,8 @@ impl Collector {
             // It is said once for each time that the collector is away.
             Err(error) if !self.away => {
                 self.away = true;
-                warn!("spans could not be sent: {}", error.without_url());
+                let why = text::with_causes(&error.without_url());
+                warn!("spans could not be sent: {why}");
             }
             Err(_) => {}
         }
