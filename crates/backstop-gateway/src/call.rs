@@ -3,12 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use backstop_core::{Fault, Name, ServedBy, Trail};
-use backstop_fallback::OUTRUN;
 use backstop_llm::{Dialect, Usage};
 use tokio::time::Instant;
 use tracing::Span;
 
-use crate::{callers::Caller, parts::Parts, trace};
+use crate::{callers::Caller, given_up, parts::Parts, trace};
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug)]
@@ -68,8 +67,9 @@ impl Call {
     /// How long who `answered` so long after the call began took for its first content: the
     /// attempts that failed before it, and the waits, are not its doing.
     pub(crate) fn first_token(&self, answered: Duration) -> Duration {
-        // One that was outrun went on at the same time.
-        let attempts = self.trail.attempts().iter().filter(|it| it.fault != OUTRUN);
+        // One that was given up went on at the same time.
+        let attempts = self.trail.attempts().iter();
+        let attempts = attempts.filter(|it| given_up::word(it.fault).is_none());
         let before = attempts.fold(Duration::ZERO, |sum, it| {
             sum.saturating_add(it.wait).saturating_add(it.duration)
         });

@@ -25,6 +25,7 @@ mod changes;
 mod content;
 mod fixed;
 mod gateway;
+mod given_up;
 mod history;
 mod in_flight;
 mod ledger;

@@ -2,11 +2,10 @@
 
 use ::metrics::{counter, histogram};
 use backstop_core::{Attempt, Fault, FaultKind, ServedBy, Trail};
-use backstop_fallback::OUTRUN;
 use backstop_llm::Usage;
 
 use super::names::{ATTEMPT_DURATION, ATTEMPTS, CONTINUATIONS, DEGRADED, FALLBACKS, TOKENS};
-use crate::call::Call;
+use crate::{call::Call, given_up};
 
 /// Notes what sets a call apart from one that went as it should: who failed, who stepped in for
 /// whom, and whether the answer is a lesser one.
@@ -34,31 +33,29 @@ fn attempts(trail: &Trail) {
                 .record(attempt.duration);
         }
     }
-    for pair in trail.attempts().windows(2) {
-        if let [from, to] = pair {
-            if is_fallback(from) && from.candidate != to.candidate {
-                fallback(
-                    from.candidate.as_deref(),
-                    to.candidate.as_deref(),
-                    from.fault.kind(),
-                );
-            }
+    let mut failed = failed(trail);
+    let mut from = failed.next();
+    for to in failed {
+        if let Some(from) = from.filter(|from| from.candidate != to.candidate) {
+            fallback(
+                from.candidate.as_deref(),
+                to.candidate.as_deref(),
+                from.fault.kind(),
+            );
         }
+        from = Some(to);
     }
+}
+
+/// The attempts that somebody stepped in for: nobody does for who was merely given up.
+fn failed(trail: &Trail) -> impl DoubleEndedIterator<Item = &Attempt> {
+    let attempts = trail.attempts().iter();
+    attempts.filter(|it| given_up::word(it.fault).is_none())
 }
 
 /// The outcome of an attempt, in the words of the metrics.
 pub(crate) fn outcome(fault: Fault) -> &'static str {
-    if fault == OUTRUN {
-        "outrun"
-    } else {
-        fault.kind().label()
-    }
-}
-
-/// Whether somebody stepped in because of it: nobody does for who was merely outrun.
-fn is_fallback(attempt: &Attempt) -> bool {
-    attempt.fault != OUTRUN
+    given_up::word(fault).unwrap_or_else(|| fault.kind().label())
 }
 
 fn fallback(from: Option<&str>, to: Option<&str>, reason: FaultKind) {
@@ -73,7 +70,7 @@ fn fallback(from: Option<&str>, to: Option<&str>, reason: FaultKind) {
 
 fn served_by(call: &Call, served: &ServedBy) {
     let candidate = served.continued_by.last().unwrap_or(&served.name);
-    if let Some(last) = call.trail.last().filter(|it| is_fallback(it)) {
+    if let Some(last) = failed(&call.trail).next_back() {
         if last.candidate.as_ref() != Some(candidate) {
             fallback(
                 last.candidate.as_deref(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use backstop_core::{Name, context};
+use backstop_core::Name;
 use backstop_llm::{Error, abilities::estimate_tokens, dialect::Front};
 use http::{Request, Response, header};
 use tokio::time::Instant;
@@ -16,6 +16,7 @@ use crate::{
     callers::{Allowance, Caller, Over},
     content,
     gateway::{Gateway, Running},
+    given_up::follow,
     request_id,
     routing::Wishes,
     stack::Question,
@@ -158,9 +159,9 @@ async fn answered(
             .await
     };
     let span = account.call_mut().span.clone();
-    let (result, trail) = context::traced(call.instrument(span)).await;
+    let trail = &mut account.call_mut().trail;
+    let result = follow(call.instrument(span), started, trail).await;
     let back = Instant::now();
-    account.call_mut().trail = trail;
     let mut response = match result {
         Ok(response) => answer::answer(front, &request, response, account, before, back),
         Err(error) => {

@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     config::{self, Model, Price, Target},
+    given_up::Asked,
     routing::MaxPrice,
     trace::Traced,
 };
@@ -121,8 +122,8 @@ impl Entry {
         let attempt = Attempt::new(&model.timeout, *commit);
         let traced = Traced::new(innermost.clone(), described.dialect, &described.base_url);
         let service = match chaos.over(provider, &traced) {
-            None => layered(served_by, retry, circuit, attempt, traced),
-            Some(failing) => layered(served_by, retry, circuit, attempt, failing),
+            None => layered(name.clone(), served_by, retry, circuit, attempt, traced),
+            Some(failing) => layered(name.clone(), served_by, retry, circuit, attempt, failing),
         };
         Ok(Self {
             name,
@@ -215,6 +216,7 @@ fn comparable(price: Price) -> u64 {
 
 /// The layers round what answers, in the recommended order.
 fn layered<S>(
+    name: Name,
     served_by: ServedByLayer,
     retry: RetryLayer,
     circuit: &Circuit,
@@ -241,6 +243,6 @@ where
             .layer(retry)
             .layer(breaker)
             .layer(attempt)
-            .service(inner),
+            .service(Asked::new(name, inner)),
     )
 }

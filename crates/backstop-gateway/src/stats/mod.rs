@@ -12,13 +12,15 @@ use std::{
 };
 
 use backstop_core::{Attempt, Name};
-use backstop_fallback::OUTRUN;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use self::candidate::Candidate;
 pub(crate) use self::candidate::Summary;
-use crate::call::{Call, Outcome};
+use crate::{
+    call::{Call, Outcome},
+    given_up,
+};
 
 /// How many failures are listed.
 const FAILURES: usize = 50;
@@ -89,9 +91,8 @@ impl Stats {
         let now = Instant::now();
         let minute = self.minute(now);
         let mut inner = self.lock();
-        // Whoever was merely outrun has not failed.
         let failed = call.trail.attempts().iter();
-        for attempt in failed.filter(|it| it.fault != OUTRUN) {
+        for attempt in failed.filter(|it| given_up::word(it.fault).is_none()) {
             inner.failed(minute, now, call, attempt);
         }
         let Some(served) = &call.served else { return };
