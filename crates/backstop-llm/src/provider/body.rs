@@ -2,11 +2,12 @@
 
 use std::{future::poll_fn, pin::Pin};
 
-use backstop_core::FaultKind;
+use backstop_core::{Fault, FaultKind};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Body as _;
 
+use super::cause::reason;
 use crate::{
     Error,
     transport::{Body, NoAnswer},
@@ -16,7 +17,11 @@ use crate::{
 pub(super) fn no_answer(why: NoAnswer) -> Error {
     let error = |message| Error::new(FaultKind::Connect, message);
     match why {
-        NoAnswer::Connect(cause) => error("no connection").with_source(cause),
+        NoAnswer::Connect(cause) => {
+            let reason = reason(&cause);
+            let fault = Fault::new(FaultKind::Connect).because(reason);
+            Error::new(fault, reason).with_source(cause)
+        }
         NoAnswer::ConnectTimeout => error("connecting took too long"),
         NoAnswer::Broken(cause) => {
             error("the connection broke before an answer came").with_source(cause)

@@ -2,6 +2,7 @@
 
 mod body;
 mod builder;
+mod cause;
 mod commit;
 mod model;
 mod upstream;

@@ -92,13 +92,16 @@ async fn a_proxy_that_makes_no_tunnel_is_named_as_the_cause() {
     for (answer, cause) in [
         (
             "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
-            "proxy authorization required",
+            "the proxy wants a password",
         ),
         (
             "HTTP/1.1 502 Bad Gateway\r\n\r\n",
-            "tunnel error: unsuccessful",
+            "the proxy makes no tunnel: tunnel error: unsuccessful",
         ),
-        ("", "tunnel error: unexpected end of file"),
+        (
+            "",
+            "the proxy makes no tunnel: tunnel error: unexpected end of file",
+        ),
     ] {
         let (address, mut heads) = proxy(answer, 0).await;
         let provider = Provider::builder(Dialect::OpenAi)
@@ -117,8 +120,26 @@ async fn a_proxy_that_makes_no_tunnel_is_named_as_the_cause() {
 async fn a_certificate_that_is_not_trusted_is_named_as_the_cause() {
     let (server, other) = (Server::start().await, Server::start().await);
     let model = server.model(|it| it.root_certificates(other.certificate.clone()));
-    let told = told(&fails(model).await);
+    let error = fails(model).await;
+    assert_eq!(error.fault().reason(), Some("certificate not trusted"));
+    let told = told(&error);
     assert!(told.contains("invalid peer certificate"), "{told}");
+}
+
+#[tokio::test]
+async fn a_provider_that_is_not_there_is_told_from_one_that_has_no_such_name() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let nobody = listener.local_addr().expect("an address");
+    drop(listener);
+    for (at, reason) in [
+        (nobody.to_string(), "connection refused"),
+        ("no-such-name.invalid".to_owned(), "name not resolved"),
+    ] {
+        let provider = Provider::builder(Dialect::OpenAi).base_url(format!("http://{at}/v1"));
+        let error = fails(provider.build().expect("a provider").model("m")).await;
+        assert_eq!(error.fault().reason(), Some(reason));
+        assert!(!error.to_string().contains(&at), "{error}");
+    }
 }
 
 #[tokio::test]
