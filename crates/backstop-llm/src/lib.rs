@@ -19,6 +19,7 @@ mod error;
 mod gemini;
 mod json;
 mod json_write;
+mod lenient;
 mod openai;
 mod provider;
 mod read;

@@ -7,44 +7,44 @@ use super::{
     block::{To, read_block, write_block},
     error,
 };
-use crate::{Choice, Completion, Error, FinishReason, Json, Usage, json, wire_text::lenient};
+use crate::{Choice, Completion, Error, FinishReason, Json, Usage, json, lenient};
 
 #[derive(Deserialize)]
 struct WireCompletion {
-    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    #[serde(default, rename = "type", deserialize_with = "lenient::scalar")]
     kind: String,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     id: String,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     model: String,
     #[serde(default)]
     content: Option<Vec<Json>>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     stop_reason: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     stop_sequence: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::object")]
     usage: Option<WireUsage>,
 }
 
 /// Usage on the wire; absent figures are those that have not changed.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 pub(super) struct WireUsage {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     input_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     output_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     cache_creation_input_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     cache_read_input_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::object_or_default")]
     output_tokens_details: Details,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 struct Details {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     thinking_tokens: Option<u64>,
 }
 

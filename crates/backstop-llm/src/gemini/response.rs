@@ -7,22 +7,22 @@ use serde_json::value::RawValue;
 use super::{error, part::read_part, stream::Reader};
 use crate::{
     Choice, Citation, Collector, Completion, Dialect, Error, FinishReason, Json, Part, Usage,
-    dialect::Decoder as _, json, wire_text::lenient,
+    dialect::Decoder as _, json, lenient, wire_text::lenient,
 };
 
 /// An answer, or one piece of a streamed one.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct WireAnswer<'a> {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     pub(super) response_id: String,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     pub(super) model_version: String,
     #[serde(default)]
     pub(super) candidates: Option<Vec<WireCandidate>>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) prompt_feedback: Feedback,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::object")]
     pub(super) usage_metadata: Option<WireUsage>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
@@ -42,7 +42,7 @@ pub(super) struct Feedback {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct WireCandidate {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     pub(super) index: u32,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) content: WireContent,
@@ -79,15 +79,15 @@ pub(super) struct Grounding {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct WireUsage {
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "lenient::scalar")]
     prompt_token_count: u64,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "lenient::scalar")]
     tool_use_prompt_token_count: u64,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "lenient::scalar")]
     cached_content_token_count: u64,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "lenient::scalar")]
     candidates_token_count: u64,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "lenient::scalar")]
     thoughts_token_count: u64,
 }
 

@@ -9,21 +9,21 @@ use super::{
     message::{WireMessage, write_assistant},
 };
 use crate::{
-    Choice, Completion, Error, FinishReason, Json, Part, Usage, clock, json,
+    Choice, Completion, Error, FinishReason, Json, Part, Usage, clock, json, lenient,
     wire_text::{TextOr, lenient},
 };
 
 #[derive(Deserialize)]
 struct WireCompletion<'a> {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     id: String,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     model: String,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     created: Option<f64>,
     #[serde(borrow, default)]
     choices: Option<Vec<WireChoice<'a>>>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::object")]
     usage: Option<WireUsage>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
@@ -31,7 +31,7 @@ struct WireCompletion<'a> {
 
 #[derive(Deserialize)]
 struct WireChoice<'a> {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     index: u32,
     /// Azure leaves it out where a filter has cut the answer.
     #[serde(default)]
@@ -39,7 +39,7 @@ struct WireChoice<'a> {
     /// What the legacy endpoint answers with instead of a message.
     #[serde(default, deserialize_with = "lenient")]
     text: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     finish_reason: Option<String>,
     #[serde(borrow, default)]
     logprobs: Option<&'a RawValue>,
@@ -48,33 +48,33 @@ struct WireChoice<'a> {
 /// Usage on the wire.
 #[derive(Default, Deserialize)]
 pub(super) struct WireUsage {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     prompt_tokens: u64,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     completion_tokens: u64,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     total_tokens: u64,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::object_or_default")]
     prompt_tokens_details: PromptDetails,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::object_or_default")]
     completion_tokens_details: CompletionDetails,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     reasoning_tokens: u64,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     prompt_cache_hit_tokens: u64,
 }
 
 #[derive(Default, Deserialize)]
 struct PromptDetails {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     cached_tokens: u64,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     cache_write_tokens: u64,
 }
 
 #[derive(Default, Deserialize)]
 struct CompletionDetails {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     reasoning_tokens: u64,
 }
 

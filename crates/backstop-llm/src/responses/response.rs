@@ -9,7 +9,7 @@ use super::{
     whole::{picture, redacted, whole_item},
 };
 use crate::{
-    Choice, Completion, Dialect, Error, FinishReason, Json, Part, Usage, clock, json,
+    Choice, Completion, Dialect, Error, FinishReason, Json, Part, Usage, clock, json, lenient,
     openai::{WireExtra, error},
     wire_text::lenient,
 };
@@ -17,19 +17,19 @@ use crate::{
 /// A response on the wire, whole or as the events of a stream bring it.
 #[derive(Deserialize)]
 pub(super) struct WireResponse<'a> {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     pub(super) id: String,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     pub(super) model: String,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     pub(super) created_at: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     status: Option<String>,
     #[serde(default)]
     output: Option<Vec<Json>>,
     #[serde(default, deserialize_with = "lenient")]
     incomplete_details: Incomplete,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::object")]
     pub(super) usage: Option<WireUsage>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
@@ -44,29 +44,29 @@ struct Incomplete {
 /// Usage on the wire.
 #[derive(Default, Deserialize, Serialize)]
 pub(super) struct WireUsage {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     input_tokens: u64,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::object_or_default")]
     input_tokens_details: Input,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     output_tokens: u64,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::object_or_default")]
     output_tokens_details: Output,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     total_tokens: u64,
 }
 
 #[derive(Default, Deserialize, Serialize)]
 struct Input {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     cached_tokens: u64,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     cache_write_tokens: u64,
 }
 
 #[derive(Default, Deserialize, Serialize)]
 struct Output {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     reasoning_tokens: u64,
 }
 
