@@ -1,5 +1,7 @@
 //! Reading a caller's request field by field.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
@@ -7,6 +9,7 @@ use crate::{Error, Json, object::Object};
 
 /// A request body, its fields taken one by one; what is left over is unknown.
 pub(crate) struct Fields<'a> {
+    body: &'a Bytes,
     object: Object<'a>,
 }
 
@@ -14,19 +17,29 @@ impl<'a> Fields<'a> {
     pub(crate) fn parse(body: &'a Bytes) -> Result<Self, Error> {
         let object = Object::parse(body)
             .map_err(|error| Error::invalid(format!("the body is not a JSON object: {error}")))?;
-        Ok(Self { object })
+        Ok(Self { body, object })
     }
 
     /// The value of a field; none where it is absent or `null`.
     pub(crate) fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, Error> {
-        let value = match self.object.get(name) {
-            Some(raw) => serde_json::from_str(raw.get()).map_err(|error| {
-                Error::invalid(format!("{name}: {}", without_place(&error))).with_param(name)
-            })?,
-            None => None,
+        let Some(raw) = self.object.get(name) else {
+            return Ok(None);
         };
+        let value = serde_json::from_str(raw.get()).map_err(|error| {
+            Error::invalid(format!("{name}: {}", without_place(&error))).with_param(name)
+        })?;
         self.object.remove(name);
         Ok(value)
+    }
+
+    /// Where in the body the value of a field is.
+    pub(crate) fn place(&self, name: &str) -> Option<Range<usize>> {
+        let value = self.object.get(name)?.get();
+        let start = value
+            .as_ptr()
+            .addr()
+            .checked_sub(self.body.as_ptr().addr())?;
+        Some(start..start + value.len())
     }
 
     /// The value of a field that must be there.

@@ -42,6 +42,7 @@ struct StreamOptions {
 
 pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
     let mut fields = Fields::parse(&body)?;
+    let model = fields.place("model");
     let mut chat = Chat {
         model: fields.require("model")?,
         messages: fields
@@ -115,7 +116,7 @@ pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
     chat.extra.extend(fields.rest());
     chat.extra.retain(|(name, json)| !says_nothing(name, json));
     chat.extra_dialect = Some(Dialect::OpenAi);
-    Ok(ChatRequest::parsed(chat, Dialect::OpenAi, body))
+    Ok(ChatRequest::parsed(chat, Dialect::OpenAi, body).naming_model_at(model))
 }
 
 /// Whether a field only repeats what is so anyway.

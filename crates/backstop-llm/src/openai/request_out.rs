@@ -1,5 +1,6 @@
 //! Requests, written to a provider.
 
+use bytes::Bytes;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
@@ -10,8 +11,9 @@ use super::{
     tool_id,
 };
 use crate::{
-    Chat, ChatRequest, Dialect, Error, Json, Message, Part, Reasoning, ResponseFormat, Role, Tool,
-    ToolChoice, dialect::Encoded, object::Object, plan::Plan, wire_text::TextOr,
+    Chat, ChatRequest, Dialect, Error, Json, Message, Original, Part, Reasoning, ResponseFormat,
+    Role, Tool, ToolChoice, dialect::Encoded, json_write, object::Object, plan::Plan,
+    wire_text::TextOr,
 };
 
 pub(super) fn encode(request: &ChatRequest, plan: &Plan) -> Result<Encoded, Error> {
@@ -19,15 +21,49 @@ pub(super) fn encode(request: &ChatRequest, plan: &Plan) -> Result<Encoded, Erro
     let keeps = plan.keeps_original() && tool_id::all_fit(request.chat(), model);
     let body = match request.original() {
         Some(original) if original.dialect == Dialect::OpenAi && keeps => {
-            patch(request, &original.body, plan)?
+            match rename(request, original, plan) {
+                Some(renamed) => renamed,
+                None => patch(request, &original.body, plan)?.into(),
+            }
         }
-        _ => translate(&plan.chat(request), plan),
+        _ => translate(&plan.chat(request), plan).into(),
     };
     Ok(Encoded {
         path: "/chat/completions".to_owned(),
         headers: HeaderMap::new(),
-        body: body.into(),
+        body,
     })
+}
+
+/// The caller's own bytes with another model's name in them, where that is all that has to be
+/// changed, as it mostly is.
+fn rename(request: &ChatRequest, original: &Original, plan: &Plan) -> Option<Bytes> {
+    let chat = request.chat();
+    let limit = plan.max_tokens.or(chat.max_tokens);
+    let more = limit.is_some()
+        || plan.system.is_some()
+        || !plan.append.is_empty()
+        || plan.continue_final_message
+        || asks_for_usage(request, plan);
+    if more {
+        return None;
+    }
+    let body = &original.body;
+    let Some(model) = &plan.model else {
+        return Some(body.clone());
+    };
+    let place = original.model.clone()?;
+    let (before, after) = (body.get(..place.start)?, body.get(place.end..)?);
+    let mut renamed = Vec::with_capacity(body.len() + model.len());
+    renamed.extend_from_slice(before);
+    json_write::string(&mut renamed, model);
+    renamed.extend_from_slice(after);
+    Some(renamed.into())
+}
+
+/// Whether the usage is asked for although the caller does not.
+fn asks_for_usage(request: &ChatRequest, plan: &Plan) -> bool {
+    request.is_streamed() && plan.stream_usage && !request.chat().include_usage
 }
 
 /// The caller's own bytes, with the few fields changed that have to be.
@@ -57,7 +93,7 @@ fn patch(request: &ChatRequest, body: &[u8], plan: &Plan) -> Result<Vec<u8>, Err
         object.set("continue_final_message", &true);
         object.set("add_generation_prompt", &false);
     }
-    if request.is_streamed() && plan.stream_usage && !request.chat().include_usage {
+    if asks_for_usage(request, plan) {
         let mut options = match object.get("stream_options") {
             Some(raw) => Object::parse(raw.get().as_bytes()).unwrap_or_default(),
             None => Object::default(),
@@ -188,13 +224,13 @@ fn translate(chat: &Chat, plan: &Plan) -> Vec<u8> {
         add_generation_prompt: chat.continue_final_message.then_some(false),
     };
     let mut body = serde_json::to_vec(&wire).unwrap_or_default();
-    crate::json_write::add_fields(&mut body, chat.extra_for(Dialect::OpenAi));
+    json_write::add_fields(&mut body, chat.extra_for(Dialect::OpenAi));
     if let (Some(verbosity), []) = (
         chat.verbosity(Dialect::OpenAi),
         chat.extra_for(Dialect::OpenAi),
     ) {
         let field = ("verbosity".to_owned(), verbosity.clone());
-        crate::json_write::add_fields(&mut body, [&field]);
+        json_write::add_fields(&mut body, [&field]);
     }
     body
 }

@@ -3,7 +3,7 @@
 mod message;
 mod options;
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use backstop_core::Name;
 use bytes::Bytes;
@@ -125,6 +125,8 @@ pub struct Original {
     pub dialect: Dialect,
     /// The body.
     pub body: Bytes,
+    /// Where in the body the model's name is, where that is known: mostly it is all that changes.
+    pub(crate) model: Option<Range<usize>>,
 }
 
 /// An answer that broke off and is to be continued.
@@ -155,8 +157,20 @@ impl ChatRequest {
         let foreign = |message: &Message| message.has_foreign_signature(dialect);
         let keep = !chat.messages.iter().any(foreign);
         let mut request = Self::from(chat);
-        request.original = keep.then_some(Original { dialect, body });
+        request.original = keep.then_some(Original {
+            dialect,
+            body,
+            model: None,
+        });
         request
+    }
+
+    /// The same, whose body has the model's name here.
+    pub(crate) fn naming_model_at(mut self, place: Option<Range<usize>>) -> Self {
+        if let Some(original) = &mut self.original {
+            original.model = place;
+        }
+        self
     }
 
     /// Adds a system prompt.
@@ -230,7 +244,11 @@ impl ChatRequest {
             let mut object = Object::parse(&original.body).ok()?;
             off.iter().for_each(|(name, _)| object.remove(name));
             let body = object.to_vec().into();
-            Some(Original { body, ..original })
+            Some(Original {
+                dialect: original.dialect,
+                body,
+                model: None,
+            })
         });
     }
 
