@@ -78,3 +78,37 @@ async fn prompts_and_answers_are_logged_where_that_is_switched_on() {
     assert_eq!(lines(ANSWERED), FRONTS.len(), "{log}");
     assert!(!log.contains(KEY), "{log}");
 }
+
+#[tokio::test]
+async fn a_refusal_says_whom_it_was_for() {
+    let directory = tempfile::tempdir().expect("can be made");
+    let path = |name: &str| directory.path().join(name);
+    let hash = backstop_gateway::callers::Hash::of("the-key");
+    let config = format!(
+        "[providers.p]\ndialect = \"openai\"\nbase_url = \"http://127.0.0.1:1/v1\"\n\
+         [models.smart]\ncandidates = [\"p:m\"]\n[keys.team]\nsha256 = \"{hash}\"\n\
+         models = [\"smart\"]\n",
+    );
+    std::fs::write(path("backstop.toml"), config).expect("can be written");
+    let log = File::create(path("log")).expect("can be made");
+    let program = Program::logging(&path("backstop.toml"), "info", Stdio::from(log)).await;
+    let client = Client::new();
+    for key in ["the-key", "another-key"] {
+        let asked = client.post(program.url("/v1/chat/completions"));
+        let asked = asked
+            .bearer_auth(key)
+            .body("{ \"model\": \"other\", \"messages\": [] }");
+        let answer = asked.send().await.expect("an answer comes");
+        assert!(answer.status().is_client_error());
+    }
+    assert!(program.stop().await.success());
+    let log = std::fs::read_to_string(path("log")).expect("it is there");
+    let refused: Vec<_> = log
+        .lines()
+        .filter(|it| it.contains("\"refused\""))
+        .collect();
+    assert_eq!(refused.len(), 2, "{log}");
+    assert!(refused[0].contains("caller=\"team\""), "{log}");
+    assert!(!refused[1].contains("caller="), "{log}");
+    assert!(!log.contains("-key\""), "{log}");
+}

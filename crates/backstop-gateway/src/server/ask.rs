@@ -31,7 +31,9 @@ pub(super) async fn ask(
 ) -> Response<Body> {
     let started = Instant::now();
     let id = request_id::of(request.headers());
-    let mut response = match answered(&gateway, front, request, &id, started).await {
+    let mut caller = None;
+    let asked = answered(&gateway, front, request, &id, started, &mut caller);
+    let mut response = match asked.await {
         Ok(response) => response,
         Err(Refused { error, allowance }) => {
             let mut response = refusal::refuse(front, &error);
@@ -43,6 +45,7 @@ pub(super) async fn ask(
             info!(
                 target: "backstop::call",
                 request_id = &*id,
+                caller = caller.as_ref().map(|caller| &*caller.name),
                 front = front.dialect().as_str(),
                 outcome = "refused",
                 status,
@@ -84,6 +87,7 @@ async fn answered(
     request: Request<Body>,
     id: &Name,
     started: Instant,
+    known: &mut Option<Arc<Caller>>,
 ) -> Result<Response<Body>, Refused> {
     let running = gateway.running();
     let limits = &running.config.limits;
@@ -94,6 +98,7 @@ async fn answered(
         .ok_or_else(refusal::busy)?;
     let (head, body) = request.into_parts();
     let caller = caller(&running, &head.headers)?;
+    known.clone_from(&caller);
     let admitted = caller.as_deref().map(Caller::admit).transpose()?;
     let body = body::read(body, limits).await?;
     let received = Instant::now();

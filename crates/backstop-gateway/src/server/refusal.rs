@@ -54,7 +54,7 @@ pub(super) fn unauthorized(presented: bool) -> Error {
     let message = if presented {
         "The API key is not known here."
     } else {
-        "An API key is needed, as `authorization: Bearer KEY` or `x-api-key: KEY`."
+        "An API key is needed, as a bearer token in `authorization`, or in `x-api-key`."
     };
     invalid(StatusCode::UNAUTHORIZED, message)
         .with_kind("authentication_error")
