@@ -1,11 +1,15 @@
 //! The threads that serve connections.
 
-use std::{io, sync::Arc, thread};
+use std::{io, sync::Arc, thread, time::Duration};
 
 use tokio::{
     runtime::{Builder, Handle},
     sync::oneshot,
+    time::sleep,
 };
+
+/// How often a thread is woken that has nothing to do.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// Where connections are served.
 ///
@@ -74,12 +78,27 @@ impl Worker {
         thread::Builder::new()
             .name(format!("backstop-{number}"))
             .spawn(move || {
-                // Dropped is as good as told.
-                let _ = runtime.block_on(stopped);
+                runtime.block_on(until(stopped));
                 // A name that is being looked up is not waited for.
                 runtime.shutdown_background();
             })?;
         Ok(Self::new(handle, Some(running)))
+    }
+}
+
+/// Waits until a thread is to stop, with a timer that is always due soon: where a limit is set that
+/// is due before all others, the runtime wakes itself by a system call, and the limit on a caller's
+/// next request would be one each time.
+async fn until(stopped: oneshot::Receiver<()>) {
+    let beat = async {
+        loop {
+            sleep(BEAT).await;
+        }
+    };
+    tokio::select! {
+        // Dropped is as good as told.
+        _ = stopped => {}
+        () = beat => {}
     }
 }
 
