@@ -6,7 +6,7 @@ use std::sync::Arc;
 use backstop_core::ServedBy;
 use backstop_llm::{Chunk, Collector, Completion, Error, Event};
 use http::HeaderValue;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tracing::info;
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     content::{self, Content},
     gateway::{Running, Shared},
     in_flight::Place,
-    ledger,
+    ledger, log,
     stack::{Answers, Question},
 };
 
@@ -74,9 +74,9 @@ impl Account {
         HeaderValue::try_from(candidate.degraded.as_ref()?).ok()
     }
 
-    /// The answer begins.
-    pub(crate) fn answered(&mut self, served: Option<&ServedBy>, status: u16) {
-        self.call.answered = Some(self.call.started.elapsed());
+    /// The answer begins at this time.
+    pub(crate) fn answered(&mut self, served: Option<&ServedBy>, status: u16, at: Instant) {
+        self.call.answered = Some(at.saturating_duration_since(self.call.started));
         self.call.served = served.cloned();
         self.call.status = Some(status);
     }
@@ -173,6 +173,7 @@ impl Drop for Account {
         if let Some(content) = self.content.take() {
             content.finish();
         }
+        self.call.taken = self.call.started.elapsed();
         let call = &self.call;
         if let (Some(caller), Some(usage)) = (&call.caller, &call.usage) {
             caller.used(usage.total());
@@ -186,7 +187,7 @@ impl Drop for Account {
         self.running.alerts.call(call.outcome, cost);
         let usage = call.usage.unwrap_or_default();
         info!(
-            target: "backstop::call",
+            target: log::CALL,
             request_id = &*call.id,
             caller = call.caller.as_ref().map(|caller| &*caller.name),
             front = call.front.as_str(),
@@ -197,7 +198,7 @@ impl Drop for Account {
             served_by = call.served.as_ref().map(tracing::field::display),
             failed = (!call.trail.is_empty()).then(|| tracing::field::display(&call.trail)),
             first_ms = call.answered.map(|it| it.as_millis() as u64),
-            total_ms = call.started.elapsed().as_millis() as u64,
+            total_ms = call.taken.as_millis() as u64,
             input_tokens = usage.input,
             output_tokens = usage.output,
             cost = (cost > 0.0).then_some(cost),

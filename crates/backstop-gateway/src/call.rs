@@ -40,6 +40,8 @@ pub(crate) struct Call {
     pub(crate) model: Name,
     pub(crate) streamed: bool,
     pub(crate) started: Instant,
+    /// How long it took, once it is over.
+    pub(crate) taken: Duration,
     /// When the answer began.
     pub(crate) answered: Option<Duration>,
     /// What the gateway itself took, before it asked and after.

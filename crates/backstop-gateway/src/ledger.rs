@@ -102,7 +102,7 @@ pub(crate) fn entries(call: &Call, config: &Config) -> Vec<Entry> {
             candidate,
             billed,
             fault,
-            duration: call.started.elapsed(),
+            duration: call.taken,
             usage,
         });
     }

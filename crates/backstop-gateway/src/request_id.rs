@@ -20,8 +20,20 @@ pub(crate) fn of(headers: &HeaderMap) -> Name {
         .filter(|id| (1..=LONGEST).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()));
     match own {
         Some(id) => Name::from(id),
-        None => Name::from(format!("req_{:016x}", fastrand::u64(..))),
+        None => new(),
     }
+}
+
+/// `req_` and sixteen hexadecimal digits.
+fn new() -> Name {
+    const DIGITS: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+    ];
+    let random = fastrand::u64(..);
+    let mut id = String::with_capacity(20);
+    id.push_str("req_");
+    id.extend((0..16).map(|digit| DIGITS[(random >> (4 * digit) & 0xf) as usize]));
+    Name::from(id)
 }
 
 /// Puts the id on an answer.
@@ -46,6 +58,7 @@ mod tests {
     fn a_callers_own_id_is_kept_where_it_is_fit_for_a_log() {
         assert_eq!(&*id("trace-17"), "trace-17");
         assert!(id("two words").starts_with("req_"));
+        assert_eq!(id("two words").len(), 20);
         assert!(id(&"x".repeat(LONGEST + 1)).starts_with("req_"));
         assert_ne!(of(&HeaderMap::new()), of(&HeaderMap::new()));
     }

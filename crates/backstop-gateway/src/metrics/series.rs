@@ -93,7 +93,7 @@ impl Labels {
 
 impl Series {
     fn count(&self, call: &Call, labels: &Labels) {
-        let taken = call.started.elapsed();
+        let taken = call.taken;
         let requests = || {
             counter!(
                 REQUESTS,

@@ -28,7 +28,7 @@ pub(super) fn answer(
     back: Instant,
 ) -> Response<Body> {
     let served = response.served_by().cloned();
-    account.answered(served.as_ref(), 200);
+    account.answered(served.as_ref(), 200, back);
     let mut headers = HeaderMap::new();
     if let Some(served) = &served {
         edge::write(&mut headers, served);

@@ -1,11 +1,11 @@
 //! The way of one request: who asks, what for, the answer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
 use backstop_core::Name;
 use backstop_llm::{Error, abilities::estimate_tokens, dialect::Front};
-use http::{Request, Response, header};
+use http::{HeaderName, Request, Response, header};
 use tokio::time::Instant;
 use tracing::{Instrument, info};
 
@@ -17,7 +17,7 @@ use crate::{
     content,
     gateway::{Gateway, Running},
     given_up::follow,
-    request_id,
+    log, request_id,
     routing::Wishes,
     stack::Question,
     trace,
@@ -43,7 +43,7 @@ pub(super) async fn ask(
             let status = response.status().as_u16();
             gateway.shared.metrics.refused(front.dialect(), status);
             info!(
-                target: "backstop::call",
+                target: log::CALL,
                 request_id = &*id,
                 caller = caller.as_ref().map(|caller| &*caller.name),
                 front = front.dialect().as_str(),
@@ -114,6 +114,7 @@ async fn answered(
         .filter(|model| allowed(request.model()) || allowed(&model.name))
         .ok_or_else(|| refusal::unknown_model(request.model()))?;
     let allowance = admitted.as_ref().map(|admitted| admitted.allowance);
+    let traceparent = traceparent(&head.headers);
     let mut account = Account::open(
         Call {
             id: id.clone(),
@@ -122,6 +123,7 @@ async fn answered(
             model: model.name.clone(),
             streamed: request.is_streamed(),
             started,
+            taken: Duration::ZERO,
             answered: None,
             overhead: None,
             status: None,
@@ -131,15 +133,14 @@ async fn answered(
             parts: Default::default(),
             estimated_input: estimate_tokens(request.chat(), front.dialect()),
             outcome: Outcome::Left,
-            span: trace::call(&request, &model.name, id, traceparent(&head.headers)),
+            span: trace::call(&request, &model.name, id, traceparent),
         },
         gateway.shared.clone(),
         running.clone(),
         admitted,
         place,
     );
-    if let Some(parent) = traceparent(&head.headers).and_then(|it| it.parse::<trace::Parent>().ok())
-    {
+    if let Some(parent) = traceparent.and_then(|it| it.parse::<trace::Parent>().ok()) {
         request.extensions_mut().insert(parent);
     }
     if let Some(answers) = model.answers() {
@@ -201,5 +202,6 @@ pub(super) fn caller(
 
 /// The caller's place in a trace of its own, if it is in one.
 fn traceparent(headers: &http::HeaderMap) -> Option<&str> {
-    headers.get("traceparent")?.to_str().ok()
+    const HEADER: HeaderName = HeaderName::from_static("traceparent");
+    headers.get(HEADER)?.to_str().ok()
 }

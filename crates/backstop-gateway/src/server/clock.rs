@@ -13,7 +13,7 @@ pub(super) fn seconds() -> u64 {
 }
 
 /// A time of day as RFC 3339 has it: `2026-01-31T23:59:59Z`.
-pub(super) fn rfc3339(seconds: u64) -> String {
+pub(crate) fn rfc3339(seconds: u64) -> String {
     let (days, time) = (seconds / 86_400, seconds % 86_400);
     // Years are counted from the first of March of the year 0, so that a leap day ends one; eras
     // have 400 of them, and all the same number of days.

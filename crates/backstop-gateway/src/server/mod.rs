@@ -13,6 +13,7 @@ mod stream;
 mod tls;
 mod workers;
 
+pub(crate) use self::clock::rfc3339;
 pub use self::{
     app::router,
     listen::{Stopped, serve, signal},

@@ -88,7 +88,7 @@ impl Stats {
 
     /// Takes in one call that is over.
     pub(crate) fn call(&self, call: &Call) {
-        let now = Instant::now();
+        let now = call.started + call.taken;
         let minute = self.minute(now);
         let mut inner = self.lock();
         let failed = call.trail.attempts().iter();
@@ -110,7 +110,7 @@ impl Stats {
             return;
         };
         candidate.began(call.first_token(answered));
-        let speaking = call.started.elapsed().saturating_sub(answered);
+        let speaking = call.taken.saturating_sub(answered);
         if let (false, Some(usage)) = (speaking.is_zero(), call.usage) {
             candidate.spoke(usage.output as f64 / speaking.as_secs_f64());
         }
