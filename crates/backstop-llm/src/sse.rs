@@ -86,6 +86,11 @@ impl SseParser {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Where bytes are added.
+    pub(crate) const fn buffer_mut(&mut self) -> &mut BytesMut {
+        &mut self.buffer
+    }
+
     /// The next event, where one is complete.
     ///
     /// # Errors

@@ -1,11 +1,10 @@
 //! Bodies, read as far as is needed.
 
-use std::{future::poll_fn, pin::Pin};
+use std::future::poll_fn;
 
 use backstop_core::{Fault, FaultKind};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http_body::Body as _;
 
 use super::cause::reason;
 use crate::{
@@ -31,21 +30,10 @@ pub(super) fn no_answer(why: NoAnswer) -> Error {
 
 /// The next bytes of a body.
 async fn read(body: &mut Body) -> Result<Option<Bytes>, Error> {
-    loop {
-        let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await;
-        match frame.transpose() {
-            Ok(None) => return Ok(None),
-            Ok(Some(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
-                }
-            }
-            Err(error) => {
-                let message = "the connection broke before the answer ended";
-                return Err(Error::malformed(message).with_source(error));
-            }
-        }
-    }
+    let data = poll_fn(|cx| body.poll_data(cx)).await;
+    data.map_err(|error| {
+        Error::malformed("the connection broke before the answer ended").with_source(error)
+    })
 }
 
 /// Reads a body up to its first byte that is no white space, which some servers send to show that

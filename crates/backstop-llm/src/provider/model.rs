@@ -247,7 +247,7 @@ impl Config {
         for (name, value) in encoded.headers.iter().chain(own.into_iter().flatten()) {
             headers.entry(name).or_insert(value.clone());
         }
-        let mut sent = Request::new(encoded.body.into());
+        let mut sent = Request::new(encoded.body);
         *sent.method_mut() = Method::POST;
         *sent.uri_mut() = self.uri(encoded.path)?;
         *sent.headers_mut() = headers;

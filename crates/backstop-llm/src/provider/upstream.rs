@@ -8,7 +8,6 @@ use std::{
 
 use backstop_core::{Fault, FaultKind, Name};
 use futures_core::Stream;
-use http_body::Body as _;
 
 use crate::{
     Chunk, Dialect, Error, Event, Raw, Usage,
@@ -140,7 +139,7 @@ impl Stream for Upstream {
             if this.ended {
                 // Reading the end of the body gives the connection back to its pool; but nobody
                 // waits for it.
-                let _ = Pin::new(body).poll_frame(cx);
+                let _ = body.poll_data(cx);
                 this.body = None;
                 return Poll::Ready(None);
             }
@@ -158,18 +157,14 @@ impl Stream for Upstream {
                     return Poll::Ready(Some(Err(this.fail(error))));
                 }
             }
-            match ready!(Pin::new(body).poll_frame(cx)) {
-                Some(Ok(frame)) => {
-                    if let Some(bytes) = frame.data_ref() {
-                        this.parser.push(bytes);
-                    }
-                }
-                Some(Err(error)) => {
+            match ready!(body.poll_into(cx, this.parser.buffer_mut())) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Ready(this.close()),
+                Err(error) => {
                     let message = "the connection broke before the answer ended";
                     let error = Error::malformed(message).with_source(error);
                     return Poll::Ready(Some(Err(this.fail(error))));
                 }
-                None => return Poll::Ready(this.close()),
             }
         }
     }

@@ -3,60 +3,87 @@
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use backstop_core::BoxError;
+use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::connection::Lease;
 
 /// An answer's body, which reads its connection as it is read.
-pub(crate) struct Body {
-    // Dropped first: the connection is done with the answer then, and may be used for another.
-    incoming: Incoming,
-    held: Held,
-}
+pub(crate) struct Body(Held);
 
-/// What an answer has of its connection.
-pub(super) enum Held {
+/// What it has of the connection, and leaves when it is dropped.
+enum Held {
     /// All of it.
     Http1(Lease),
     /// One of its streams.
-    Http2(#[expect(dead_code, reason = "it is counted")] Arc<()>),
+    Http2(
+        Incoming,
+        #[expect(dead_code, reason = "it is counted")] Arc<()>,
+    ),
 }
 
 impl Body {
-    pub(super) const fn new(incoming: Incoming, held: Held) -> Self {
-        Self { incoming, held }
+    pub(super) const fn http1(lease: Lease) -> Self {
+        Self(Held::Http1(lease))
     }
-}
 
-impl http_body::Body for Body {
-    type Data = Bytes;
-    type Error = hyper::Error;
+    pub(super) const fn http2(incoming: Incoming, stream: Arc<()>) -> Self {
+        Self(Held::Http2(incoming, stream))
+    }
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
+    /// The next bytes; none where it has ended.
+    pub(crate) fn poll_data(
+        &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Self { incoming, held } = &mut *self;
-        let polled = Pin::new(&mut *incoming).poll_frame(cx);
-        match held {
-            Held::Http1(lease) if polled.is_pending() => {
-                lease.poll(cx);
-                Pin::new(incoming).poll_frame(cx)
+    ) -> Poll<Result<Option<Bytes>, BoxError>> {
+        match &mut self.0 {
+            Held::Http1(lease) => {
+                let http1 = lease.http1();
+                let count = ready!(http1.poll_ready(cx))?;
+                Poll::Ready(Ok((count > 0).then(|| http1.take(count))))
             }
-            _ => polled,
+            Held::Http2(incoming, _) => poll_incoming(incoming, cx),
         }
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+    /// Adds what has come by now; says whether it has not ended yet.
+    pub(crate) fn poll_into(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut BytesMut,
+    ) -> Poll<Result<bool, BoxError>> {
+        match &mut self.0 {
+            Held::Http1(lease) => {
+                let http1 = lease.http1();
+                let count = ready!(http1.poll_ready(cx))?;
+                http1.take_into(count, out)?;
+                Poll::Ready(Ok(count > 0))
+            }
+            Held::Http2(incoming, _) => {
+                let data = ready!(poll_incoming(incoming, cx))?;
+                out.extend_from_slice(data.as_deref().unwrap_or_default());
+                Poll::Ready(Ok(data.is_some()))
+            }
+        }
     }
+}
 
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+fn poll_incoming(
+    incoming: &mut Incoming,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Bytes>, BoxError>> {
+    loop {
+        let Some(frame) = ready!(Pin::new(&mut *incoming).poll_frame(cx)).transpose()? else {
+            return Poll::Ready(Ok(None));
+        };
+        // What follows a body is of no interest.
+        if let Ok(data) = frame.into_data() {
+            return Poll::Ready(Ok(Some(data)));
+        }
     }
 }

@@ -17,12 +17,7 @@ use http_body_util::Full;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::{
-    Body, Request,
-    body::Held,
-    connect::Io,
-    connection::{Unsent, unsent},
-};
+use super::{Body, Request, connect::Io, connection::Unsent};
 
 /// How much of an answer over HTTP/2 may lie unread.
 const STREAM_WINDOW: u32 = 512 * 1024;
@@ -98,13 +93,14 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) async fn send(mut self, request: Request) -> Result<Response<Body>, Unsent> {
-        let again = request.clone();
-        match self.requests.try_send_request(request).await {
-            Ok(response) => Ok(response.map(|body| Body::new(body, Held::Http2(self.one)))),
-            Err(error) => {
-                let Unsent(request, error) = unsent(error);
-                let refused = is_refused(&error).then_some(again);
-                Err(Unsent(request.or(refused), error))
+        let sent = request.clone().map(Full::new);
+        match self.requests.try_send_request(sent).await {
+            Ok(response) => Ok(response.map(|body| Body::http2(body, self.one))),
+            Err(mut error) => {
+                let unsent = error.take_message().is_some();
+                let error = error.into_error();
+                let unsent = (unsent || is_refused(&error)).then_some(request);
+                Err(Unsent(unsent, error.into()))
             }
         }
     }
@@ -141,7 +137,7 @@ mod tests {
             let http2 = Http2::new(Box::new(TokioIo::new(near)));
             let (http2, far) = tokio::join!(http2, h2::server::handshake(far));
             let (http2, mut far) = (http2.expect("agrees"), far.expect("agrees"));
-            let request = http::Request::get("https://provider.test/").body(Full::default());
+            let request = http::Request::get("https://provider.test/").body(Bytes::new());
             let call = http2.stream().send(request.expect("is one"));
             let silent = async {
                 let _taken = far.accept().await.expect("a call").expect("is whole");

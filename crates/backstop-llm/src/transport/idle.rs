@@ -12,7 +12,8 @@ use tokio::{
 };
 
 use super::{
-    connection::{Connection, Http1, Lease},
+    connection::{Connection, Lease},
+    http1::Http1,
     http2::Http2,
 };
 

@@ -8,6 +8,7 @@
 mod body;
 mod connect;
 mod connection;
+mod http1;
 mod http2;
 mod idle;
 mod proxy;
@@ -17,7 +18,6 @@ use std::{fmt, sync::Arc, time::Duration};
 use backstop_core::BoxError;
 use bytes::Bytes;
 use http::{HeaderValue, Response, Uri};
-use http_body_util::Full;
 use tokio::time::timeout;
 use url::Url;
 
@@ -28,7 +28,7 @@ use self::{
 };
 
 /// A request whose address is absolute.
-pub(crate) type Request = http::Request<Full<Bytes>>;
+pub(crate) type Request = http::Request<Bytes>;
 
 /// Sends requests to one place.
 pub(crate) struct Client {
@@ -45,7 +45,7 @@ pub(crate) enum NoAnswer {
     /// There is none within the time for it.
     ConnectTimeout,
     /// There was one, and it broke.
-    Broken(hyper::Error),
+    Broken(BoxError),
 }
 
 impl Client {
@@ -86,12 +86,11 @@ impl Client {
         let (io, is_http2) = connected
             .map_err(|_| NoAnswer::ConnectTimeout)?
             .map_err(NoAnswer::Connect)?;
-        let connection = if is_http2 {
-            Connection::http2(io, &self.idle).await
-        } else {
-            Connection::http1(io, &self.idle).await
-        };
-        connection.map_err(NoAnswer::Broken)
+        if !is_http2 {
+            return Ok(Connection::http1(io, &self.idle));
+        }
+        let connection = Connection::http2(io, &self.idle).await;
+        connection.map_err(|error| NoAnswer::Broken(error.into()))
     }
 }
 

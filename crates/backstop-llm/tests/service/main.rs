@@ -3,6 +3,7 @@
 mod answers;
 mod connections;
 mod go_away;
+mod http1;
 mod http2;
 mod limits;
 mod proxy;
