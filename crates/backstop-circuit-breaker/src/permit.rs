@@ -111,11 +111,9 @@ pub(crate) struct Ticket<L: Listener> {
     /// None once the matter is settled.
     shared: Option<Arc<Shared<L>>>,
     token: Token,
-    /// When the call's time is up, by the circuit's clock.
-    deadline: u64,
+    /// When the call's time is up.
+    deadline: Option<Deadline>,
 }
-
-const NO_DEADLINE: u64 = u64::MAX;
 
 impl<L: Listener> Ticket<L> {
     #[inline]
@@ -123,7 +121,7 @@ impl<L: Listener> Ticket<L> {
         Self {
             shared: Some(Arc::clone(shared)),
             token,
-            deadline: NO_DEADLINE,
+            deadline: None,
         }
     }
 
@@ -132,16 +130,13 @@ impl<L: Listener> Ticket<L> {
         Self {
             shared: None,
             token: Token::plain(0),
-            deadline: NO_DEADLINE,
+            deadline: None,
         }
     }
 
     /// The call's time is up by then. The first such instant holds.
     pub(crate) fn due(&mut self, deadline: Option<Deadline>) {
-        if let (Some(shared), Some(deadline), NO_DEADLINE) = (&self.shared, deadline, self.deadline)
-        {
-            self.deadline = shared.tick(deadline.instant());
-        }
+        self.deadline = self.deadline.or(deadline);
     }
 
     /// Takes the ticket out of its place, for the tail of the call.
@@ -153,7 +148,7 @@ impl<L: Listener> Ticket<L> {
         Self {
             shared: self.shared.take(),
             token: self.token,
-            deadline: NO_DEADLINE,
+            deadline: None,
         }
     }
 
@@ -233,15 +228,19 @@ impl<L: Listener> Ticket<L> {
     #[cold]
     #[inline(never)]
     pub(crate) fn wait(&mut self) {
-        self.due(context::deadline());
+        if self.deadline.is_none() {
+            self.due(context::deadline_of_paused());
+        }
     }
 
     /// The call was dropped: neutral, unless its time was up. A tail has no such limit.
     #[cold]
     fn abandon(&mut self) {
         let now = Instant::now();
-        let is_late = |shared: &Arc<Shared<L>>| shared.tick(now) >= self.deadline;
-        if self.deadline != NO_DEADLINE && self.shared.as_ref().is_some_and(is_late) {
+        if self
+            .deadline
+            .is_some_and(|deadline| deadline.has_passed(now))
+        {
             self.fail(&Fault::new(FaultKind::TimedOut), now);
         } else {
             self.ignore(|| now);

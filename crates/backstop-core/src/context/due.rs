@@ -5,7 +5,7 @@ use std::{marker::PhantomData, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    now,
+    now, paused_at,
     slots::{Slots, slots},
 };
 use crate::{Deadline, span::Span};
@@ -14,17 +14,30 @@ use crate::{Deadline, span::Span};
 #[inline]
 #[must_use]
 pub fn deadline() -> Option<Deadline> {
+    deadline_from(now)
+}
+
+/// The [`deadline`], for a layer that finds a call pending: if its time begins now, then now is
+/// when the call was first found so. A layer further out will ask for that too.
+#[inline]
+#[must_use]
+pub fn deadline_of_paused() -> Option<Deadline> {
+    deadline_from(paused_at)
+}
+
+#[inline]
+fn deadline_from(now: fn() -> Instant) -> Option<Deadline> {
     slots(|slots| match slots.limit.get() {
         Span::NONE => None,
         PLACED => slots.deadline.get(),
-        limit => Some(place(slots, limit)),
+        limit => Some(place(slots, limit, now())),
     })
 }
 
 /// Puts a limit on the clock, because someone asks for the deadline.
 #[cold]
-fn place(slots: &Slots, limit: Span) -> Deadline {
-    let deadline = Deadline::after(now(), Duration::from_nanos(limit.0));
+fn place(slots: &Slots, limit: Span, now: Instant) -> Deadline {
+    let deadline = Deadline::after(now, Duration::from_nanos(limit.0));
     slots.limit.set(PLACED);
     slots.deadline.set(Some(deadline));
     deadline

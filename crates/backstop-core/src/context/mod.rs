@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use self::slots::slots;
 pub use self::{
     carried::{Captured, Carried},
-    due::{Due, InDeadline, InTime, deadline, enter_deadline},
+    due::{Due, InDeadline, InTime, deadline, deadline_of_paused, enter_deadline},
     scope::{
         InScope, Mark, Scope, Traced, has_failed, mark, may_attempt, name_since, record,
         record_since, traced, trail, trail_of_dropped,
