@@ -15,22 +15,24 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// Whichever is due first of the limits of a request and of those set further out; whether
-    /// that leaves any time.
-    // What is rare is kept out of here, so that what remains costs less than calling it would.
-    #[inline(always)]
-    pub(crate) fn first(&mut self, limits: &Limits) -> bool {
+    /// Whichever is due first of these limits.
+    #[inline]
+    pub(crate) fn first(limits: &Limits) -> Self {
         let due = |limit: Option<Duration>| limit.map_or(Due::NEVER, Due::within);
         let (response, total) = (due(limits.response), due(limits.total));
-        let is_response = response.is_before(total);
-        self.due = if is_response { response } else { total };
-        self.limit = if is_response {
-            Limit::Response
+        if response.is_before(total) {
+            Self::new(response, Limit::Response)
         } else {
-            Limit::Total
-        };
-        if limits.deadline.is_some() || Due::is_of_the_call() {
-            self.tighten(limits.deadline);
+            Self::new(total, Limit::Total)
+        }
+    }
+
+    /// Due no later than the deadlines that were set for the call; whether that leaves any time.
+    // What is rare is kept out of here, so that what remains costs less than calling it would.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self, deadline: Option<Deadline>) -> bool {
+        if deadline.is_some() || Due::is_of_the_call() {
+            self.tighten(deadline);
         }
         !self.due.is_now()
     }
@@ -46,7 +48,8 @@ impl Cut {
     ) -> bool {
         match waited {
             Ok(waited) => {
-                let is_in_time = self.first(&limits);
+                *self = Self::first(&limits);
+                let is_in_time = self.begin(limits.deadline);
                 if !is_in_time {
                     self.due = Due::within(waited);
                 }
@@ -68,8 +71,7 @@ impl Cut {
         Elapsed::new(self.limit, after)
     }
 
-    #[inline]
-    pub(crate) const fn new(due: Due, limit: Limit) -> Self {
+    const fn new(due: Due, limit: Limit) -> Self {
         Self { due, limit }
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use backstop_core::{
-    Deadline, Elapsed, Fault, FaultKind, Limit, Tail, Timer, Trail,
+    Deadline, Elapsed, Fault, FaultKind, Tail, Timer, Trail,
     context::{self, Due},
 };
 use pin_project_lite::pin_project;
@@ -33,14 +33,13 @@ pin_project! {
 }
 
 impl<F, T: Paced> ResponseFuture<F, T> {
-    /// The future of a call that is yet to be made.
-    #[inline(always)]
-    pub(crate) fn new(tail: T) -> Self {
+    #[inline]
+    pub(crate) const fn new(response: Option<F>, cut: Cut, items: T::Items, tail: T) -> Self {
         Self {
-            response: None,
+            response,
             timer: Timer::new(),
-            cut: Cut::new(Due::NEVER, Limit::Total),
-            items: T::Items::default(),
+            cut,
+            items,
             tail,
         }
     }

@@ -38,12 +38,18 @@ impl Limits {
 
 /// Gives one request limits of its own.
 pub trait LimitsFor<Request> {
+    /// Whether every request has the configured limits, so that which of them is due first need not
+    /// be found anew for each.
+    const ARE_CONFIGURED: bool = false;
+
     /// The limits of `request`, given those that the layer is configured with.
     fn limits_for(&self, request: &Request, configured: Limits) -> Limits;
 }
 
 /// Every request has the configured limits.
 impl<Request> LimitsFor<Request> for () {
+    const ARE_CONFIGURED: bool = true;
+
     #[inline]
     fn limits_for(&self, _: &Request, configured: Limits) -> Limits {
         configured

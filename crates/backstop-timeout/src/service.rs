@@ -6,7 +6,9 @@ use std::{
 use backstop_core::{Elapsed, Limit, Tail};
 use tower_service::Service;
 
-use crate::{Limits, LimitsFor, Pace, Paced, future::ResponseFuture, readiness::Readiness};
+use crate::{
+    Limits, LimitsFor, Pace, Paced, cut::Cut, future::ResponseFuture, readiness::Readiness,
+};
 
 /// Fails a call that takes longer than its limits: the service of
 /// [`TimeoutLayer`](crate::TimeoutLayer).
@@ -15,6 +17,8 @@ pub struct Timeout<S, T = backstop_core::AtOnce, R = ()> {
     inner: S,
     readiness: Option<Duration>,
     limits: Limits,
+    /// Which of the limits is due first.
+    cut: Cut,
     tail: T,
     per_request: R,
     waiting: Readiness,
@@ -32,6 +36,7 @@ impl<S, T, R> Timeout<S, T, R> {
             inner,
             readiness,
             limits,
+            cut: Cut::first(&limits),
             tail,
             per_request,
             waiting: Readiness::default(),
@@ -105,22 +110,28 @@ where
     #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         let mut limits = self.per_request.limits_for(&request, self.limits);
-        // The future is filled in where it stays: a move of it costs more than all else here.
-        let mut future = ResponseFuture::new(self.tail.clone());
+        let mut cut = if R::ARE_CONFIGURED {
+            self.cut
+        } else {
+            Cut::first(&limits)
+        };
         let is_in_time = match self.waiting.take() {
-            Ok(Duration::ZERO) => future.cut.first(&limits),
+            Ok(Duration::ZERO) => cut.begin(limits.deadline),
             waited => {
                 let gone = waited.unwrap_or_default();
                 limits.total = limits.total.map(|total| total.saturating_sub(gone));
-                future.cut.after(waited, limits, self.limit_on_readiness())
+                cut.after(waited, limits, self.limit_on_readiness())
             }
         };
-        future.items = T::items(&limits, &mut future.cut.due);
-        if is_in_time {
-            let _time = future.cut.due.enter();
-            future.response = Some(self.inner.call(request));
-        }
-        future
+        let items = T::items(&limits, &mut cut.due);
+        let tail = self.tail.clone();
+        let response = if is_in_time {
+            let _time = cut.due.enter();
+            Some(self.inner.call(request))
+        } else {
+            None
+        };
+        ResponseFuture::new(response, cut, items, tail)
     }
 }
 
