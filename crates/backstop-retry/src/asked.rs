@@ -16,10 +16,8 @@ impl Asked {
     /// The attempt begins. The clock is not read for it: that would be the dearest part of a call
     /// that succeeds.
     #[inline]
-    pub(crate) fn now() -> Self {
-        Self {
-            since: context::shared_now(),
-        }
+    pub(crate) const fn now() -> Self {
+        Self { since: None }
     }
 
     /// It doesn't end at once, so that how long it takes is worth knowing.

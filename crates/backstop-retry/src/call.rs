@@ -23,11 +23,16 @@ pub(crate) struct Call<S, Request, C, B, R> {
     is_within: bool,
     asked: Asked,
     policy: Arc<Policy<C, B, R>>,
-    // For the next attempt; none where there can't be one.
-    service: Option<S>,
-    request: Option<Request>,
+    // None where there can't be another attempt.
+    spare: Option<Spare<S, Request>>,
     // None until a failure is to be tried again.
     again: Option<Again<B>>,
+}
+
+/// What the next attempt is made with.
+pub(crate) struct Spare<S, Request> {
+    pub(crate) service: S,
+    pub(crate) request: Request,
 }
 
 /// What a call carries besides once a failure is to be tried again.
@@ -70,16 +75,14 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
     pub(crate) fn new(
         outer: u32,
         policy: Arc<Policy<C, B, R>>,
-        service: Option<S>,
-        request: Option<Request>,
+        spare: Option<Spare<S, Request>>,
     ) -> Self {
         Self {
             number: outer.max(1),
             is_within: outer > 0,
             asked: Asked::now(),
             policy,
-            service,
-            request,
+            spare,
             again: None,
         }
     }
@@ -142,8 +145,9 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
         }
         let now = Instant::now();
         let is_allowed = rules.allow(fault, number);
-        let copy = self.request.as_ref();
-        if is_allowed && !copy.is_some_and(|copy| self.policy.requests.is_whole(copy)) {
+        let requests = &self.policy.requests;
+        let spare = self.spare.as_ref();
+        if is_allowed && !spare.is_some_and(|spare| requests.is_whole(&spare.request)) {
             let fault = fault.because(fault.reason().unwrap_or(SENT_ONCE));
             self.asked.failed(mark, number, wait, fault, now);
             return None;
@@ -157,7 +161,7 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
             wait: Duration::ZERO,
             spent: None,
         });
-        again.wait = again.waits.next(fault, rules)?;
+        again.wait = again.waits.next(number, fault, rules)?;
         if !rules.fits(again.wait, now) {
             return None;
         }
@@ -171,10 +175,8 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
         S: Service<Request> + Clone,
     {
         // A clone is asked, and what it reserves let go: a place is not held while waiting.
-        let mut service = self.service.clone();
-        service
-            .as_mut()
-            .is_some_and(|service| matches!(service.poll_ready(cx), Poll::Ready(Ok(()))))
+        let service = self.spare.as_ref().map(|spare| spare.service.clone());
+        service.is_some_and(|mut service| matches!(service.poll_ready(cx), Poll::Ready(Ok(()))))
     }
 
     /// The service for the coming attempt, once it is ready.
@@ -183,8 +185,8 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
         S: Service<Request>,
         C: Classify<S::Response, S::Error>,
     {
-        let service = self.service.as_mut().expect("it was planned for");
-        let ready = service.poll_ready(cx);
+        let spare = self.spare.as_mut().expect("it was planned for");
+        let ready = spare.service.poll_ready(cx);
         if let Poll::Ready(Err(error)) = &ready {
             if let Verdict::Failure(fault) = self.policy.classify.judge(Err(error)) {
                 context::record(Attempt::passed_over(fault));
@@ -207,17 +209,26 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
         let Policy {
             requests, rules, ..
         } = &*self.policy;
-        let request = self.request.take().expect("it was planned for");
+        let spare = self.spare.take().expect("it was planned for");
+        let Spare {
+            mut service,
+            request,
+        } = spare;
         self.number = self.number.saturating_add(1);
-        if self.number < rules.attempts.get() {
-            self.request = requests.clone_request(&request);
-        }
+        let copy = if self.number < rules.attempts.get() {
+            requests.clone_request(&request)
+        } else {
+            None
+        };
         if let Some(again) = &mut self.again {
             again.spent = paid.map(Withdrawal::spend);
         }
         self.asked = Asked::now();
-        let _attempt = context::enter_attempt(self.number);
-        let service = self.service.as_mut().expect("it was planned for");
-        service.call(request)
+        let response = {
+            let _attempt = context::enter_attempt(self.number);
+            service.call(request)
+        };
+        self.spare = copy.map(|request| Spare { service, request });
+        response
     }
 }

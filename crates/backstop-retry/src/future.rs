@@ -36,8 +36,6 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     pub(crate) enum State<F, E> {
-        /// No attempt has been made yet.
-        Uncalled,
         /// An attempt has been made.
         Called { #[pin] response: F },
         /// An attempt failed and its future has been dropped. The next one is made when its time
@@ -51,20 +49,6 @@ pin_project! {
     }
 }
 
-impl<S, Request, C, B, R> ResponseFuture<S, Request, C, B, R>
-where
-    S: Service<Request>,
-{
-    #[inline]
-    pub(crate) fn new(call: Call<S, Request, C, B, R>) -> Self {
-        Self {
-            state: State::Uncalled,
-            scope: Scope::open(),
-            call,
-        }
-    }
-}
-
 impl<S, Request, C, B, R> Future for ResponseFuture<S, Request, C, B, R>
 where
     S: Service<Request> + Clone,
@@ -74,7 +58,7 @@ where
 {
     type Output = Result<S::Response, S::Error>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let _trail = this.scope.enter();

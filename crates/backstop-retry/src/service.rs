@@ -3,12 +3,15 @@ use std::{
     task::{Context, Poll},
 };
 
-use backstop_core::{Budget, Classify, ErrorsAreTransient, context};
+use backstop_core::{
+    Budget, Classify, ErrorsAreTransient,
+    context::{self, Scope},
+};
 use tower_service::Service;
 
 use crate::{
     Backoff, ByClone, CloneRequest, Exponential,
-    call::Call,
+    call::{Call, Spare},
     future::{ResponseFuture, State},
     policy::Policy,
 };
@@ -78,17 +81,19 @@ where
             None
         };
         // The service that was made ready is the one that is called; its clone is for later.
-        let spare = copy.is_some().then(|| self.inner.clone());
-        // The future is filled in where it stays: a move of it costs more than all else here.
-        let mut future = ResponseFuture::new(Call::new(outer, self.policy.clone(), spare, copy));
-        {
-            let _trail = future.scope.enter();
-            let _attempt = context::enter_attempt(future.call.number());
-            future.state = State::Called {
+        let spare = copy.map(|request| Spare {
+            service: self.inner.clone(),
+            request,
+        });
+        let call = Call::new(outer, self.policy.clone(), spare);
+        let _attempt = context::enter_attempt(call.number());
+        ResponseFuture {
+            state: State::Called {
                 response: self.inner.call(request),
-            };
+            },
+            scope: Scope::open(),
+            call,
         }
-        future
     }
 }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 use backstop_core::{Fault, FaultKind, FaultKinds, context};
 
 use crate::{
-    Backoff, Exponential, Random,
+    Backoff, Random,
     policy::{Policy, Rules},
 };
 
@@ -17,7 +17,6 @@ const SPREAD: Duration = Duration::from_secs(1);
 /// How far one call has come with its waits.
 pub(crate) struct Waits<B> {
     backoff: B,
-    throttled: Exponential,
     random: Random,
 }
 
@@ -26,19 +25,18 @@ impl<B: Backoff> Waits<B> {
         let seed = policy.rules.seed.as_ref();
         Self {
             backoff: policy.backoff.clone(),
-            throttled: policy.rules.throttled.clone(),
             random: seed.map_or_else(Random::fresh, |seed| seed.stream()),
         }
     }
 
-    /// How long to wait after this failure, where that may be waited for.
-    pub(crate) fn next(&mut self, fault: &Fault, rules: &Rules) -> Option<Duration> {
+    /// How long to wait after this failure, the call's `number`th, where that may be waited for.
+    pub(crate) fn next(&mut self, number: u32, fault: &Fault, rules: &Rules) -> Option<Duration> {
         let random = &mut self.random;
         // The kind of the last failure decides which row of waits holds, and the number of
         // failures how far along it: both go on in step.
         let usual = self.backoff.next_wait(random)?;
-        let throttled = self.throttled.next()?;
         let own = if THROTTLED.contains(fault.kind()) {
+            let throttled = rules.throttled.nth_wait(number);
             rules.jitter.throttled().spread(throttled, random)
         } else if self.backoff.is_jittered() {
             usual
