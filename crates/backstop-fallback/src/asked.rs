@@ -20,19 +20,16 @@ impl Asked {
     /// Asked now. The clock is not read for it: that would be the dearest part of a call that
     /// succeeds.
     #[inline]
-    pub(crate) fn now() -> Self {
-        Self {
-            recorded: false,
-            since: context::shared_now(),
-        }
+    pub(crate) const fn now() -> Self {
+        Self::since(None)
     }
 
-    /// Asked at an instant that is known already.
+    /// Asked at an instant that may be known already.
     #[inline]
-    pub(crate) fn at(now: Instant) -> Self {
+    pub(crate) const fn since(since: Option<Instant>) -> Self {
         Self {
+            since,
             recorded: false,
-            since: Some(now),
         }
     }
 

@@ -114,40 +114,32 @@ where
             None => self.gate.admits_now(),
             Some(fault) => Err(fault),
         };
-        let mut call = Call {
-            backup: self.backup.clone(),
-            request: None,
-            map: self.map.clone(),
-            policy: self.policy.clone(),
-            names: self.names.clone(),
-            asked: Asked::now(),
-        };
         let mut scope = Scope::open();
-        let state = {
-            let _trail = scope.enter();
-            let _bound = self.policy.enter_bound();
-            match admitted {
-                Ok(now) => {
-                    call.request = Some(request.clone());
-                    if let Some(now) = now {
-                        call.asked = Asked::at(now);
-                    }
-                    let mark = context::mark();
-                    let response = {
-                        let _now = now.map(context::enter_now);
-                        let _alternatives = context::enter_alternatives(true);
-                        self.primary.call(request)
-                    };
-                    call.asked.own(mark, || call.names.primary());
-                    State::Primary { response }
-                }
-                Err(fault) => {
-                    call.request = Some(request);
-                    passed_over(self.names.primary(), fault);
-                    State::Waiting
-                }
+        let (state, copy, asked) = match admitted {
+            Ok(now) => {
+                let copy = request.clone();
+                let _now = now.map(context::enter_now);
+                let _alternatives = context::enter_alternatives(true);
+                let response = self.primary.call(request);
+                (State::Primary { response }, copy, Asked::since(now))
+            }
+            Err(fault) => {
+                let _trail = scope.enter();
+                passed_over(self.names.primary(), fault);
+                (State::Waiting, request, Asked::now())
             }
         };
-        ResponseFuture { state, call, scope }
+        ResponseFuture {
+            state,
+            call: Call {
+                backup: self.backup.clone(),
+                request: Some(copy),
+                map: self.map.clone(),
+                policy: self.policy.clone(),
+                names: self.names.clone(),
+                asked,
+            },
+            scope,
+        }
     }
 }
