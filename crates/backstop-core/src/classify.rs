@@ -45,6 +45,7 @@ pub trait Classify<Res, Err> {
 
     /// The verdict, with a fault that a layer further in made itself taken from the call's
     /// context in place of a guess at its error type. Layers call this one.
+    #[inline]
     fn judge(&self, result: Result<&Res, &Err>) -> Verdict {
         match result {
             Ok(_) => {

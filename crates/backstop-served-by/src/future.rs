@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use backstop_core::{
@@ -36,21 +36,29 @@ where
 {
     type Output = Result<P::Stamped, E::Stamped>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let _trail = this.scope.enter();
         const DONE: &str = "polled after completion";
         let mark = context::mark();
         let polled = this.inner.poll(cx);
+        let stamp = this.stamp;
         // Also while the service is yet to answer: a layer further out would name it otherwise.
-        context::name_since(mark, &this.stamp.as_ref().expect(DONE).name);
-        let result = ready!(polled);
-        let stamp = this.stamp.take().expect(DONE);
-        Poll::Ready(match result {
-            Ok(response) => Ok(this.place.put(response, || with_trail(stamp))),
-            Err(error) => Err(this.errors.put(error, || with_trail(stamp))),
-        })
+        if let Some(stamp) = stamp {
+            context::name_since(mark, &stamp.name);
+        }
+        match polled {
+            Poll::Ready(Ok(response)) => {
+                let stamp = || with_trail(stamp.take().expect(DONE));
+                Poll::Ready(Ok(this.place.put(response, stamp)))
+            }
+            Poll::Ready(Err(error)) => {
+                let stamp = || with_trail(stamp.take().expect(DONE));
+                Poll::Ready(Err(this.errors.put(error, stamp)))
+            }
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 

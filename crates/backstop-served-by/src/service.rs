@@ -1,9 +1,6 @@
 use std::task::{Context, Poll};
 
-use backstop_core::{
-    ServedBy,
-    context::{self, Scope},
-};
+use backstop_core::{ServedBy, context::Scope};
 use tower_service::Service;
 
 use crate::{
@@ -56,20 +53,12 @@ where
 
     #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
-        let mut scope = Scope::open();
-        let inner = {
-            let _trail = scope.enter();
-            let mark = context::mark();
-            let inner = self.inner.call(request);
-            context::name_since(mark, &self.stamp.name);
-            inner
-        };
         ResponseFuture {
-            inner,
             stamp: Some(self.stamp.clone()),
             place: self.place.clone(),
             errors: self.errors.clone(),
-            scope,
+            scope: Scope::open(),
+            inner: self.inner.call(request),
         }
     }
 }

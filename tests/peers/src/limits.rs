@@ -33,10 +33,10 @@ const fn limit(row: &'static str, path: Path, at_most: f64, goal: f64) -> Limit 
 }
 
 const LIMITS: [Limit; 13] = [
-    limit("backstop timeout", Ready, 190.0, 130.0),
-    limit("backstop timeout", Pending, 1100.0, 900.0),
-    limit("backstop retry", Ready, 175.0, 130.0),
-    limit("backstop retry + budget", Ready, 195.0, 150.0),
+    limit("backstop timeout", Ready, 160.0, 130.0),
+    limit("backstop timeout", Pending, 1070.0, 900.0),
+    limit("backstop retry", Ready, 155.0, 130.0),
+    limit("backstop retry + budget", Ready, 175.0, 150.0),
     limit("backstop circuit breaker, consecutive", Ready, 110.0, 110.0),
     limit(
         "backstop circuit breaker, consecutive",
@@ -52,10 +52,10 @@ const LIMITS: [Limit; 13] = [
         300.0,
         300.0,
     ),
-    limit("backstop fallback", Ready, 215.0, 60.0),
-    limit("backstop served-by, typed", Ready, 145.0, 60.0),
-    limit("stack: backstop", Ready, 1250.0, 400.0),
-    limit("stack: backstop", Pending, 2420.0, 1150.0),
+    limit("backstop fallback", Ready, 125.0, 60.0),
+    limit("backstop served-by, typed", Ready, 120.0, 60.0),
+    limit("stack: backstop", Ready, 800.0, 400.0),
+    limit("stack: backstop", Pending, 1900.0, 1150.0),
 ];
 
 /// What a stamp on an `http::Response` allocates: its extensions, at the first insert.

@@ -78,15 +78,7 @@ pub fn enter_bound(attempts: NonZeroU32) -> Entered<u32> {
 #[inline]
 #[must_use]
 pub fn now() -> Instant {
-    shared_now().unwrap_or_else(Instant::now)
-}
-
-/// The reading of the clock that a layer further out shares, where one does: for a layer that can
-/// do without, but takes it where it costs nothing.
-#[inline]
-#[must_use]
-pub fn shared_now() -> Option<Instant> {
-    slots(|slots| slots.now.get())
+    slots(|slots| slots.now.get()).unwrap_or_else(Instant::now)
 }
 
 /// Shares a reading of the clock with what is called while the guard lives. Only for a guard

@@ -33,7 +33,9 @@ pub fn may_attempt() -> bool {
     }
 }
 
-/// Adds an attempt to the open trail. Where none is open it does nothing.
+/// Adds an attempt to the open trail. Where none is open it does nothing: layers open it round
+/// every poll, and leave it closed round `call`, so that what fails in `call` is to be recorded by
+/// the first poll.
 pub fn record(attempt: Attempt) {
     if mark().0 == 0 {
         return;
@@ -124,8 +126,9 @@ pub fn trail_of_dropped(drop_call: impl FnOnce()) -> Trail {
 /// A layer's part in keeping the trail: the outermost layer that keeps one owns it, the others do
 /// nothing.
 ///
-/// A layer makes one in `call` and enters it round the inner `call` and every poll. Which layer is
-/// the outermost shows each time anew: a call may be made in one place and polled in another.
+/// A layer makes one in `call` and enters it round every poll; round `call` only to record
+/// something itself, which is then on the trail from the first poll on. Which layer is the
+/// outermost shows each time anew: a call may be polled in one place and then in another.
 #[derive(Debug)]
 pub struct Scope {
     /// What is on the trail while it isn't open.

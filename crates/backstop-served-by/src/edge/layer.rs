@@ -68,11 +68,9 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let mut scope = Scope::open();
-        let inner = {
-            let _trail = scope.enter();
-            self.inner.call(request)
-        };
-        EdgeFuture { inner, scope }
+        EdgeFuture {
+            inner: self.inner.call(request),
+            scope: Scope::open(),
+        }
     }
 }
