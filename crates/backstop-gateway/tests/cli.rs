@@ -105,3 +105,25 @@ async fn a_probe_fails_where_a_candidate_does_and_says_why() {
     assert_eq!(status, 2, "{said}");
     assert!(said.contains("efused"), "{said}");
 }
+
+#[tokio::test]
+async fn a_key_of_any_name_can_be_written_into_the_config() {
+    let directory = tempfile::tempdir().expect("can be made");
+    for name in ["team-1", "a \"b\"", "a.b", "c\\d", "è"] {
+        let (status, said) = backstop(&["key", name]).await;
+        assert_eq!(status, 0, "{said}");
+        let (_, lines) = said.split_once("config:\n").expect("what to write");
+        let config = format!("{}{MODEL}{lines}", provider("https://here/v1"));
+        let (status, said) = backstop(&["check", &written(directory.path(), &config)]).await;
+        assert_eq!(status, 0, "{name}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_drill_in_which_nothing_could_happen_is_refused() {
+    for word in ["--phase=0", "--phase=-1", "--phase=x", "--workers=0"] {
+        let (status, said) = backstop(&["drill", word]).await;
+        assert_eq!(status, 2, "{said}");
+        assert!(said.contains("invalid value"), "{said}");
+    }
+}

@@ -1,6 +1,6 @@
 //! `backstop drill`
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, time::Duration};
 
 use backstop_core::BoxError;
 use clap::Args;
@@ -24,11 +24,11 @@ pub(super) struct Drill {
     #[arg(long, requires = "config")]
     chaos: bool,
     /// How many seconds each phase lasts: 3, or 15 with real providers.
-    #[arg(long)]
-    phase: Option<f64>,
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    phase: Option<Duration>,
     /// How many requests run at a time: 8, or 2 with real providers.
     #[arg(long)]
-    workers: Option<usize>,
+    workers: Option<NonZeroUsize>,
     /// Keep limits and waits as they are configured: a drill may then take minutes.
     #[arg(long)]
     as_configured: bool,
@@ -47,12 +47,8 @@ impl Drill {
         };
         drill.model = self.model;
         drill.as_configured = self.as_configured;
-        if let Some(seconds) = self.phase {
-            drill.phase = Duration::try_from_secs_f64(seconds)?;
-        }
-        if let Some(workers) = self.workers {
-            drill.workers = workers.max(1);
-        }
+        drill.phase = self.phase.unwrap_or(drill.phase);
+        drill.workers = self.workers.map_or(drill.workers, NonZeroUsize::get);
         println!("{}", Phase::HEADING);
         let report = drill.run(config, |phase| println!("{phase}")).await?;
         println!("\n{report}");
@@ -62,4 +58,14 @@ impl Drill {
             ExitCode::FAILURE
         })
     }
+}
+
+/// The length of a phase: one in which nothing could happen would show nothing.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
+    let phase = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
+    if phase < Duration::from_millis(100) {
+        return Err("too short for anything to happen: at least 0.1".to_owned());
+    }
+    Ok(phase)
 }
