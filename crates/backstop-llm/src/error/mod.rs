@@ -13,7 +13,7 @@ use backstop_core::{
 use http::StatusCode;
 
 pub use self::sanitise::sanitise;
-use crate::Usage;
+use crate::{Secret, Usage};
 
 /// A call to a model failed.
 ///
@@ -89,6 +89,17 @@ impl Error {
     #[must_use]
     pub(crate) fn with_message(mut self, message: impl AsRef<str>) -> Self {
         self.inner.message = sanitise(message.as_ref());
+        self
+    }
+
+    /// The same error, without these credentials in its words.
+    #[must_use]
+    pub(crate) fn without(mut self, secrets: &[Secret]) -> Self {
+        for secret in secrets {
+            if let Some(message) = sanitise::hide(&self.inner.message, secret) {
+                self.inner.message = message;
+            }
+        }
         self
     }
 

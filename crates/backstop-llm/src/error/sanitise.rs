@@ -1,7 +1,12 @@
 //! Clears a provider's words of what a caller must not see.
 
+use crate::Secret;
+
 /// The longest message that is passed on, in bytes.
 const LIMIT: usize = 2048;
+
+/// The shortest credential that is taken for one, in bytes.
+const SHORTEST: usize = 8;
 
 /// What keys of well-known providers begin with.
 const KEYS: [&str; 10] = [
@@ -35,6 +40,14 @@ pub fn sanitise(message: &str) -> String {
         }
     }
     out
+}
+
+/// The message without this credential, whatever it looks like. A short one is no credential but a
+/// word that a server without keys is sent.
+pub(super) fn hide(message: &str, secret: &Secret) -> Option<String> {
+    let secret = secret.expose();
+    let secret = secret.strip_prefix("Bearer ").unwrap_or(secret);
+    (secret.len() >= SHORTEST && message.contains(secret)).then(|| message.replace(secret, "[key]"))
 }
 
 /// Where one word ends and another may begin.

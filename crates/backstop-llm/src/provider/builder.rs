@@ -201,6 +201,8 @@ impl ProviderBuilder {
                 .extend_pairs(self.query.iter().map(|(n, v)| (n, v.expose())));
             url.query().unwrap_or_default().to_owned()
         });
+        let others = self.headers.into_iter().chain(self.query);
+        let secrets = self.key.into_iter().chain(others.map(|(_, secret)| secret));
         let roots = roots(&self.roots)?;
         let connector = match self.proxy.proxy(&url)? {
             Some(proxy) => Connector::through(proxy, &roots),
@@ -215,6 +217,7 @@ impl ProviderBuilder {
                 base_url,
                 query,
                 headers,
+                secrets: secrets.collect(),
                 client,
                 max_answer: self.max_answer,
                 max_event: self.max_event,

@@ -19,7 +19,7 @@ pub use self::{
     commit::Commit,
     model::{Model, SystemPrompt},
 };
-use crate::{Dialect, dialect::Wire, transport::Client};
+use crate::{Dialect, Secret, dialect::Wire, transport::Client};
 
 /// A provider of language models: one dialect, one place, one credential, one pool of connections.
 ///
@@ -48,6 +48,8 @@ struct Inner {
     base_url: String,
     query: Option<String>,
     headers: HeaderMap,
+    /// All that is secret in a request. Some servers tell it back in their errors.
+    secrets: Vec<Secret>,
     client: Client,
     max_answer: usize,
     max_event: usize,
@@ -65,7 +67,7 @@ impl Provider {
     /// # Errors
     ///
     /// The key can't be a header, or no TLS can be had.
-    pub fn anthropic(key: impl Into<crate::Secret>) -> Result<Self, InvalidProvider> {
+    pub fn anthropic(key: impl Into<Secret>) -> Result<Self, InvalidProvider> {
         Self::builder(Dialect::Anthropic).api_key(key).build()
     }
 
@@ -74,7 +76,7 @@ impl Provider {
     /// # Errors
     ///
     /// The key can't be a header, or no TLS can be had.
-    pub fn openai(key: impl Into<crate::Secret>) -> Result<Self, InvalidProvider> {
+    pub fn openai(key: impl Into<Secret>) -> Result<Self, InvalidProvider> {
         Self::builder(Dialect::OpenAi).api_key(key).build()
     }
 

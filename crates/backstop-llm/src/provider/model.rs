@@ -215,6 +215,7 @@ impl Service<ChatRequest> for Model {
             let began = Instant::now();
             config.send(request).await.map_err(|error| {
                 error
+                    .without(&config.provider.inner.secrets)
                     .with_provider(config.name.clone())
                     .with_elapsed(began.elapsed())
             })
@@ -385,6 +386,7 @@ impl Config {
             wire.decoder(),
             wire.dialect(),
             self.name.clone(),
+            self.provider.clone(),
         );
         let upstream = commit(upstream, self.commit, check).await?;
         let model = self.answered(upstream.model.as_deref().unwrap_or_default());

@@ -9,6 +9,7 @@ use std::{
 use backstop_core::{Fault, FaultKind, Name};
 use futures_core::Stream;
 
+use super::Provider;
 use crate::{
     Chunk, Dialect, Error, Event, Raw, Usage,
     dialect::Decoder,
@@ -24,6 +25,7 @@ pub(super) struct Upstream {
     decoder: Box<dyn Decoder>,
     dialect: Dialect,
     name: Name,
+    provider: Provider,
     /// What was held back until the commit point.
     held: VecDeque<Chunk>,
     committed: bool,
@@ -41,6 +43,7 @@ impl Upstream {
         decoder: Box<dyn Decoder>,
         dialect: Dialect,
         name: Name,
+        provider: Provider,
     ) -> Self {
         let mut parser = SseParser::with_limit(limit);
         parser.push(begun);
@@ -50,6 +53,7 @@ impl Upstream {
             decoder,
             dialect,
             name,
+            provider,
             held: VecDeque::new(),
             committed: false,
             model: None,
@@ -87,6 +91,7 @@ impl Upstream {
     /// What an error means here: before the commit point what it says, after it an interruption.
     fn fail(&mut self, error: Error) -> Error {
         self.body = None;
+        let error = error.without(&self.provider.inner.secrets);
         let error = error.with_provider(self.name.clone());
         let error = match self.usage {
             Some(usage) => error.with_usage(usage),

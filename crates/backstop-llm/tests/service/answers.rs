@@ -1,9 +1,10 @@
 //! What is an answer, and what kind of failure is none.
 
 use backstop_core::FaultKind;
-use backstop_llm::{ChatBody, Dialect, Event};
+use backstop_llm::{ChatBody, Dialect, Event, Provider};
+use tower::ServiceExt as _;
 
-use super::server::{Step, call, chunk, hello, json, stream};
+use super::server::{Step, call, chunk, hello, json, serve, stream, within};
 
 async fn fails(dialect: Dialect, streamed: bool, steps: Vec<Step>) -> FaultKind {
     let request = if streamed {
@@ -236,5 +237,39 @@ async fn an_answer_that_does_not_match_its_schema_is_malformed() {
             let kind = result.err().map(|error| error.fault().kind());
             assert_eq!(kind, (!matches).then_some(FaultKind::Malformed), "{said}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_a_provider_tells_back_is_told_to_nobody() {
+    let (key, header, query) = ("plain-words", "other-words", "third-words");
+    let told = format!("no such key: {key}, {header} or {query}, says the server");
+    let error = format!(r#"{{"error":{{"message":"{told}","type":"invalid_request_error"}}}}"#);
+    let begun = r#"data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}"#;
+    for (steps, streamed) in [
+        (json(400, &error), false),
+        (stream(&[&format!("data: {error}")]), true),
+        (stream(&[begun, &format!("data: {error}")]), true),
+    ] {
+        let (address, _seen) = serve(steps).await;
+        let provider = Provider::builder(Dialect::OpenAi)
+            .base_url(format!("http://{address}"))
+            .api_key(key)
+            .header("x-other", format!("Bearer {header}"))
+            .query("third", query);
+        let request = if streamed {
+            hello().streamed()
+        } else {
+            hello()
+        };
+        let model = provider.build().expect("a provider").model("m");
+        let error = match within(model.oneshot(request)).await {
+            Ok(response) => within(response.completion()).await.expect_err("an error"),
+            Err(error) => error,
+        };
+        assert_eq!(
+            error.message(),
+            "no such key: [key], [key] or [key], says the server"
+        );
     }
 }
