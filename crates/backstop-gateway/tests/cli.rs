@@ -2,7 +2,11 @@
 
 mod common;
 
-use std::{fs, path::Path, process::Output};
+use std::{
+    fs,
+    path::Path,
+    process::{Output, Stdio},
+};
 
 use backstop_simulator::{Dialect, Reply};
 use common::simulator;
@@ -126,4 +130,19 @@ async fn a_drill_in_which_nothing_could_happen_is_refused() {
         assert_eq!(status, 2, "{said}");
         assert!(said.contains("invalid value"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn that_nobody_reads_on_is_no_failure() {
+    let directory = tempfile::tempdir().expect("can be made");
+    let config = format!("{}{MODEL}", provider("https://here/v1"));
+    let file = written(directory.path(), &config);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_backstop"))
+        .args(["check", &file])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    drop(child.stdout.take());
+    let status = timeout(common::BOUND, child.wait()).await.expect("it ends");
+    assert!(status.expect("it runs").success());
 }

@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use backstop_core::BoxError;
 use clap::Args;
 
+use super::say::{say, say_lines};
 use crate::{config::Config, gateway::Gateway, review, text};
 
 #[derive(Args, Debug)]
@@ -22,15 +23,15 @@ impl Check {
         let config = Config::load(&self.file)?;
         // What a config can't tell of itself, a gateway that is made of it does.
         Gateway::new(config.clone())?;
-        print!("{}", text::chains(&config));
+        say_lines(text::chains(&config));
         let warnings = review::review(&config);
         if warnings.is_empty() {
-            println!("\nnothing to warn of");
+            say("\nnothing to warn of");
             return Ok(ExitCode::SUCCESS);
         }
-        println!();
+        say("");
         for warning in &warnings {
-            println!("warning: {warning}");
+            say(format_args!("warning: {warning}"));
         }
         Ok(if self.strict {
             ExitCode::FAILURE

@@ -5,6 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, time::Duration};
 use backstop_core::BoxError;
 use clap::Args;
 
+use super::say::say;
 use crate::{
     config::Config,
     demo::Demo,
@@ -49,9 +50,9 @@ impl Drill {
         drill.as_configured = self.as_configured;
         drill.phase = self.phase.unwrap_or(drill.phase);
         drill.workers = self.workers.map_or(drill.workers, NonZeroUsize::get);
-        println!("{}", Phase::HEADING);
-        let report = drill.run(config, |phase| println!("{phase}")).await?;
-        println!("\n{report}");
+        say(Phase::HEADING);
+        let report = drill.run(config, |phase| say(phase)).await?;
+        say(format_args!("\n{report}"));
         Ok(if report.passed() {
             ExitCode::SUCCESS
         } else {

@@ -6,6 +6,7 @@ use backstop_core::BoxError;
 use clap::Args;
 use reqwest::{Client, Method, Url};
 
+use super::say::say_lines;
 use crate::operator::Explanation;
 
 /// A gateway that is there answers this soon.
@@ -56,7 +57,7 @@ impl Explain {
             }
             return Err(format!("{status}: {}", body.trim()).into());
         }
-        print!("{}", serde_json::from_str::<Explanation>(&body)?);
+        say_lines(serde_json::from_str::<Explanation>(&body)?);
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use backstop_core::BoxError;
 use clap::Args;
 
+use super::say::say;
 use crate::callers::NewKey;
 
 #[derive(Args, Debug)]
@@ -17,11 +18,11 @@ pub(super) struct Key {
 impl Key {
     pub(super) fn run(self) -> Result<ExitCode, BoxError> {
         let key = NewKey::generate()?;
-        println!("Give this to the caller; it is not shown again:\n");
-        println!("    {}\n", key.expose());
-        println!("Write this into the config:\n");
-        println!("    [keys.{}]", toml_key(&self.name));
-        println!("    sha256 = \"{}\"", key.hash());
+        say("Give this to the caller; it is not shown again:\n");
+        say(format_args!("    {}\n", key.expose()));
+        say("Write this into the config:\n");
+        say(format_args!("    [keys.{}]", toml_key(&self.name)));
+        say(format_args!("    sha256 = \"{}\"", key.hash()));
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -5,6 +5,7 @@ mod drill;
 mod explain;
 mod key;
 mod probe;
+mod say;
 mod serve;
 mod simulate;
 

@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use backstop_core::BoxError;
 use clap::Args;
 
+use super::say::say;
 use crate::{
     config::Config,
     probe::{self, Measured},
@@ -32,16 +33,15 @@ impl Probe {
         };
         let mut all_answered = true;
         for model in models {
-            println!("{model}\n{}", Measured::HEADING);
-            let measured =
-                probe::probe(&config, model, self.tries, |one| println!("{one}")).await?;
+            say(format_args!("{model}\n{}", Measured::HEADING));
+            let measured = probe::probe(&config, model, self.tries, |one| say(one)).await?;
             all_answered &= measured.iter().all(Measured::answered);
             let order = probe::suggest(&measured);
             let present = measured.iter().map(|it| &it.candidate);
             if !order.iter().eq(present) {
-                println!("\nby first token: {}", order.join(", "));
+                say(format_args!("\nby first token: {}", order.join(", ")));
             }
-            println!();
+            say("");
         }
         Ok(if all_answered {
             ExitCode::SUCCESS

@@ -7,6 +7,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
+use super::say::{say, say_lines};
 use crate::{
     config::Config,
     demo::Demo,
@@ -63,10 +64,10 @@ impl Serve {
         let keeping = state::keep(&gateway);
         let address = listener.local_addr()?;
         match &demo {
-            Some(demo) => print!("{}", demo.welcome(&config, address)),
+            Some(demo) => say_lines(demo.welcome(&config, address)),
             None => {
-                print!("{}", text::chains(&config));
-                println!("\nlistening on http://{address}");
+                say_lines(text::chains(&config));
+                say(format_args!("\nlistening on http://{address}"));
             }
         }
         if config.keys.is_empty() {

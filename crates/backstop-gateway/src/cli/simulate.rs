@@ -6,6 +6,7 @@ use backstop_core::BoxError;
 use backstop_simulator::{Dialect, Pace, Simulator};
 use clap::Args;
 
+use super::say::say;
 use crate::server;
 
 #[derive(Args, Debug)]
@@ -39,17 +40,12 @@ impl Simulate {
                 builder
             };
             let simulator = builder.listen(address).await?;
-            println!("{dialect:<10} {}", simulator.base_url());
-            println!(
-                "{:10} curl -X PUT {}/_/fault -d overloaded",
-                "  break it",
-                simulator.url()
-            );
-            println!(
-                "{:10} curl -X DELETE {}/_/fault",
-                "  mend it",
-                simulator.url()
-            );
+            let (base, url) = (simulator.base_url(), simulator.url());
+            say(format_args!("{dialect:<10} {base}"));
+            say(format_args!(
+                "  break it curl -X PUT {url}/_/fault -d overloaded"
+            ));
+            say(format_args!("  mend it  curl -X DELETE {url}/_/fault"));
             running.push(simulator);
             // Port 0 stands for any free one, and so does each of the following.
             if address.port() != 0 {
