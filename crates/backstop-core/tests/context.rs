@@ -249,6 +249,19 @@ async fn a_limit_is_put_on_the_clock_when_someone_asks_for_it() {
     assert_eq!(context::deadline(), None);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_limit_never_begins_at_an_earlier_poll() {
+    context::begin_poll();
+    let earlier = context::paused_at();
+    advance(Duration::from_secs(9)).await;
+    // Something that polls in `call`, where nobody says that a poll begins.
+    let mut due = Due::within(Duration::from_secs(5));
+    let _due = due.enter();
+    let expected = Deadline::after(Instant::now(), Duration::from_secs(5));
+    assert_eq!(context::deadline_of_paused(), Some(expected));
+    assert_eq!(context::paused_at(), earlier + Duration::from_secs(9));
+}
+
 #[test]
 fn no_limit_leaves_an_outer_one_in_place() {
     let mut outer = Due::within(Duration::from_secs(5));

@@ -201,7 +201,12 @@ impl Due {
         let was = slots(|slots| slots.limit.get());
         if !self.is_never() {
             if self.at.is_none() && was != PLACED {
-                slots(|slots| slots.limit.set(self.within));
+                // Its time has not begun, so nothing of it has been found pending either: the
+                // reading of an earlier poll would be in the past.
+                slots(|slots| {
+                    slots.limit.set(self.within);
+                    slots.paused.set(None);
+                });
             } else {
                 self.enter_on_the_clock();
             }
