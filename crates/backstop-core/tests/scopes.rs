@@ -24,7 +24,6 @@ fn numbers(trail: &Trail) -> Vec<u32> {
 /// What a layer does whose inner service fails with these attempts, one a poll.
 fn layer(attempts: Vec<u32>) -> impl Future<Output = Vec<u32>> {
     let mut scope = Scope::open();
-    drop(scope.enter());
     let mut left = attempts.into_iter();
     std::future::poll_fn(move |cx| {
         let _trail = scope.enter();
@@ -77,6 +76,20 @@ fn a_call_made_inside_another_that_goes_on_alone_has_a_trail_of_its_own() {
     };
     assert_pending!(call.poll());
     assert_eq!(assert_ready!(call.poll()), [3]);
+}
+
+#[test]
+fn what_is_recorded_in_call_is_of_the_first_poll() {
+    let mut outer = Scope::open();
+    let _trail = outer.enter();
+    let mut call = Scope::open();
+    call.record(Attempt::passed_over(Fault::new(FaultKind::Refused)));
+    assert!(context::trail().is_empty());
+    let before = context::mark();
+    drop(call.enter());
+    assert_ne!(context::mark(), before);
+    drop(call.enter());
+    assert_eq!(numbers(&context::trail()), [0]);
 }
 
 #[tokio::test]

@@ -73,6 +73,6 @@ impl Asked {
 }
 
 /// A candidate was passed over without being called.
-pub(crate) fn passed_over(name: &Name, fault: Fault) {
-    context::record(Attempt::passed_over(fault).on(name.clone()));
+pub(crate) fn passed_over(name: &Name, fault: Fault) -> Attempt {
+    Attempt::passed_over(fault).on(name.clone())
 }

@@ -152,7 +152,7 @@ impl<B, Request, C, M> Call<B, Request, C, M> {
                 Poll::Pending => return Poll::Pending,
             };
             if let Some((fault, error)) = refused {
-                passed_over(self.names.backup(), fault);
+                context::record(passed_over(self.names.backup(), fault));
                 return Poll::Ready(Err(exhausted(fault, error)));
             }
             let request = self.request.take().expect("polled after completion");

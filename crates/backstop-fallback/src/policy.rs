@@ -70,7 +70,8 @@ impl<C> Policy<C> {
     where
         C: Classify<Res, E>,
     {
-        let verdict = self.classify.judge(Err(error));
+        // No call has been made, so a fault that was left behind is of another one.
+        let verdict = self.classify.classify(Err(error));
         context::clear_fault();
         match verdict {
             Verdict::Failure(fault) => fault,

@@ -124,8 +124,7 @@ where
                 (State::Primary { response }, copy, Asked::since(now))
             }
             Err(fault) => {
-                let _trail = scope.enter();
-                passed_over(self.names.primary(), fault);
+                scope.record(passed_over(self.names.primary(), fault));
                 (State::Waiting, request, Asked::now())
             }
         };

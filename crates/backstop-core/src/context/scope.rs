@@ -34,8 +34,7 @@ pub fn may_attempt() -> bool {
 }
 
 /// Adds an attempt to the open trail. Where none is open it does nothing: layers open it round
-/// every poll, and leave it closed round `call`, so that what fails in `call` is to be recorded by
-/// the first poll.
+/// every poll and not round `call`, so what fails in `call` is to be recorded by the first poll.
 pub fn record(attempt: Attempt) {
     if mark().0 == 0 {
         return;
@@ -126,9 +125,9 @@ pub fn trail_of_dropped(drop_call: impl FnOnce()) -> Trail {
 /// A layer's part in keeping the trail: the outermost layer that keeps one owns it, the others do
 /// nothing.
 ///
-/// A layer makes one in `call` and enters it round every poll; round `call` only to record
-/// something itself, which is then on the trail from the first poll on. Which layer is the
-/// outermost shows each time anew: a call may be polled in one place and then in another.
+/// A layer makes one in `call` and enters it round every poll. What it has to record in `call`
+/// itself it leaves in the scope. Which layer is the outermost shows each time anew: a call may be
+/// made in one place and polled in another.
 #[derive(Debug)]
 pub struct Scope {
     /// What is on the trail while it isn't open.
@@ -145,7 +144,14 @@ impl Scope {
         }
     }
 
-    /// Opens the trail for what is called while the guard lives, unless one is open already: then
+    /// Records an attempt before the first poll, which puts it on the trail: to a layer further out
+    /// it is then of this call, like all that is recorded while this call is polled.
+    #[cold]
+    pub fn record(&mut self, attempt: Attempt) {
+        self.trail.push(attempt);
+    }
+
+    /// Opens the trail for what is polled while the guard lives, unless one is open already: then
     /// what is on this one is added to it.
     #[inline]
     pub fn enter(&mut self) -> InScope<'_> {

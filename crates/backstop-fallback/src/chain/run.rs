@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use backstop_core::{
-    BoxError, Classify, Exhausted, Fault, FaultKind, Spent,
+    Attempt, BoxError, Classify, Exhausted, Fault, FaultKind, Spent,
     context::{self, Mark},
 };
 use tokio::time::Instant;
@@ -100,8 +100,9 @@ where
         self.list.at(turn.place)
     }
 
-    /// The turn of the candidate at `place`, unless its gate refuses: then it is passed over.
-    pub(super) fn turn(&mut self, place: usize, clock: &mut Clock) -> Option<Turn> {
+    /// The turn of the candidate at `place`, or the record that it is passed over, where its gate
+    /// refuses.
+    pub(super) fn turn(&mut self, place: usize, clock: &mut Clock) -> Result<Turn, Attempt> {
         self.left &= !(1 << place);
         let turn = Turn {
             place,
@@ -111,17 +112,14 @@ where
             paid: None,
         };
         match clock.admits(self.list.at(place)) {
-            Ok(()) => Some(turn),
-            Err(fault) => {
-                self.pass_over(&turn, fault);
-                None
-            }
+            Ok(()) => Ok(turn),
+            Err(fault) => Err(self.passed_over(&turn, fault)),
         }
     }
 
-    /// The candidate could not be asked.
-    pub(super) fn pass_over(&self, turn: &Turn, fault: Fault) {
-        passed_over(self.candidate(turn).name(), fault);
+    /// The record that the candidate could not be asked.
+    pub(super) fn passed_over(&self, turn: &Turn, fault: Fault) -> Attempt {
+        passed_over(self.candidate(turn).name(), fault)
     }
 
     /// The turn of the next candidate that steps in after a failure of this kind — none where
@@ -142,8 +140,9 @@ where
         let mut clock = Clock::default();
         while let Some(place) = self.list.pick(&self.order, able) {
             able &= !(1 << place);
-            if let Some(turn) = self.turn(place, &mut clock) {
-                return Some((turn, self.list.at(place).service.clone()));
+            match self.turn(place, &mut clock) {
+                Ok(turn) => return Some((turn, self.list.at(place).service.clone())),
+                Err(passed_over) => context::record(passed_over),
             }
         }
         None

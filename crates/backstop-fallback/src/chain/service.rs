@@ -100,17 +100,17 @@ impl<S, M, C: Clone, O: Order + Clone> Chain<S, M, C, O> {
         let first = first.filter(|first| Arc::ptr_eq(&first.list, &list));
         let mut scope = Scope::open();
         let mut run = Run::new(list, self.order.clone(), self.policy.clone(), request);
-        let state = {
-            let _trail = scope.enter();
-            let _bound = self.policy.enter_bound();
-            first.map_or(State::Seeking, |first| first.call(&mut run))
-        };
+        let state = first.map_or(State::Seeking, |first| first.call(&mut run, &mut scope));
         (state, run, scope)
     }
 }
 
 impl<S, M> First<S, M> {
-    fn call<C, O, Request>(&mut self, run: &mut Run<S, M, C, O, Request>) -> State<S, S::Future>
+    fn call<C, O, Request>(
+        &mut self,
+        run: &mut Run<S, M, C, O, Request>,
+        scope: &mut Scope,
+    ) -> State<S, S::Future>
     where
         S: Service<M::Request> + Clone,
         M: MapRequest<Request>,
@@ -121,20 +121,22 @@ impl<S, M> First<S, M> {
         let Some(standing) = self.standing.take() else {
             return State::Seeking;
         };
-        let Some(mut turn) = run.turn(self.place, &mut clock) else {
-            return State::Seeking;
+        let mut turn = match run.turn(self.place, &mut clock) {
+            Ok(turn) => turn,
+            Err(passed_over) => {
+                scope.record(passed_over);
+                return State::Seeking;
+            }
         };
         let ahead = run.ahead(&mut clock);
         match standing {
             Ok(()) => {
                 let _alternatives = context::enter_alternatives(ahead.others());
-                let mark = context::mark();
                 let response = run.call(&mut turn, &mut self.service, ahead, &clock);
-                run.name(&mut turn, mark);
                 State::called(turn, response)
             }
             Err(fault) if ahead.others() => {
-                run.pass_over(&turn, fault);
+                scope.record(run.passed_over(&turn, fault));
                 State::Seeking
             }
             // The first is the last, so it is waited for.

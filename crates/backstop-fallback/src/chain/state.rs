@@ -83,7 +83,7 @@ impl<S, F> State<S, F> {
         E: From<Exhausted>,
     {
         const DONE: &str = "a turn lasts until it is done";
-        let mark = context::mark();
+        let mut mark = context::mark();
         loop {
             match self.as_mut().project() {
                 StateProj::Idle => return Step::Idle,
@@ -102,18 +102,22 @@ impl<S, F> State<S, F> {
                     match service.poll_ready(cx) {
                         Poll::Ready(Ok(())) => {
                             let mut turn = turn.take().expect(DONE);
+                            // Who was passed over until now is on the trail, and none of its own.
+                            mark = context::mark();
                             let response = run.call(&mut turn, service, ahead, &clock);
                             self.set(Self::called(turn, response));
                         }
                         Poll::Ready(Err(error)) => {
                             let fault = run.policy().not_ready(&error);
-                            run.pass_over(turn.as_ref().expect(DONE), fault);
+                            let turn = turn.as_ref().expect(DONE);
+                            context::record(run.passed_over(turn, fault));
                             self.set(Self::Idle);
                             return Step::Unready(fault, error);
                         }
                         // Only the last is waited for.
                         Poll::Pending if others => {
-                            run.pass_over(turn.as_ref().expect(DONE), NOT_READY);
+                            let turn = turn.as_ref().expect(DONE);
+                            context::record(run.passed_over(turn, NOT_READY));
                             self.set(Self::Seeking);
                         }
                         Poll::Pending => return Step::Pending,

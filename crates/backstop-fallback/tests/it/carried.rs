@@ -1,17 +1,17 @@
 //! Two services: what the call carries from one layer to the other.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use backstop_core::{
     Attempt, BoxError, Deadline, Exhausted, Fault, FaultKind, Verdict, classify_fn, context,
 };
-use backstop_fallback::FallbackLayer;
+use backstop_fallback::{Candidate, Chain, FallbackLayer};
 use tokio::time::Instant;
 use tokio_test::{assert_pending, assert_ready, task};
-use tower::{Layer, ServiceExt, service_fn, util::ServiceFn};
+use tower::{Layer, Service, ServiceExt, service_fn, util::ServiceFn};
 use tower_test::mock;
 
-use crate::support::{Reply, answers, by_text, fails};
+use crate::support::{Door, Replica, Reply, answers, by_text, fails};
 
 #[tokio::test]
 async fn tells_a_retry_further_in_whether_another_candidate_is_left() {
@@ -90,6 +90,33 @@ async fn is_not_misled_by_a_fault_that_an_earlier_call_left_behind() {
     context::leave_fault(Fault::new(FaultKind::Invalid));
     let service = FallbackLayer::new(answers("backup")).layer(fails("down"));
     assert_eq!(service.oneshot(1).await.unwrap(), "backup");
+}
+
+#[tokio::test]
+async fn is_not_misled_by_it_about_a_primary_that_fails_to_become_ready() {
+    let (gone, mut handle) = mock::pair();
+    handle.send_error("gone");
+    let mut service = FallbackLayer::new(answers("backup")).layer(gone);
+    context::leave_fault(Fault::new(FaultKind::Invalid));
+    let call = service.ready().await.unwrap().call(1);
+    let (reply, trail) = context::traced(call).await;
+    assert_eq!(reply.unwrap(), "backup");
+    assert_eq!(trail.to_string(), "primary unavailable");
+}
+
+#[tokio::test]
+async fn records_once_that_a_chain_has_nobody_to_ask() {
+    let shut = |name| {
+        let candidate = Candidate::new(name, Replica::up()).gate(Arc::new(Door::shut()));
+        Chain::new([candidate]).unwrap()
+    };
+    let service = FallbackLayer::new(shut("b")).layer(shut("a"));
+    let (reply, trail) = context::traced(service.oneshot(1)).await;
+    assert!(reply.is_err());
+    assert_eq!(
+        trail.to_string(),
+        "a circuit open, retry in 41 s; b circuit open, retry in 41 s"
+    );
 }
 
 #[tokio::test]

@@ -94,6 +94,21 @@ async fn fails_without_a_call_where_every_gate_refuses() {
 }
 
 #[tokio::test]
+async fn records_a_failure_however_many_were_passed_over_before() {
+    let door = Arc::new(Door::shut());
+    for shut in 0..4 {
+        let shut = (0..shut)
+            .map(|place| Candidate::new(place.to_string(), Replica::up()).gate(door.clone()));
+        let down = Candidate::new("down", Replica::down());
+        let chain = Chain::new(shut.chain([down])).unwrap();
+        let (error, trail) = context::traced(chain.oneshot(1)).await;
+        assert!(error.is_err());
+        assert_eq!(trail.attempted(), 1, "{trail}");
+        assert_eq!(trail.last().unwrap().candidate.as_deref(), Some("down"));
+    }
+}
+
+#[tokio::test]
 async fn waits_only_for_the_last_to_be_ready() {
     let (first, mut f) = mock::pair::<u32, &'static str>();
     let (second, mut s) = mock::pair();
