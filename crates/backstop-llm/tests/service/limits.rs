@@ -89,7 +89,8 @@ async fn a_provider_that_is_not_there_is_a_fault_of_connection() {
 async fn dropping_a_call_or_its_stream_breaks_the_connection() {
     let hang = vec![Step::Hang];
     let (address, mut seen) = serve(hang).await;
-    let call = model(Dialect::OpenAi, address).oneshot(hello());
+    let service = model(Dialect::OpenAi, address);
+    let call = service.clone().oneshot(hello());
     tokio::select! {
         _ = call => panic!("the server does not answer"),
         request = within(seen.recv()) => assert!(matches!(request, Some(Seen::Request { .. }))),
@@ -101,7 +102,8 @@ async fn dropping_a_call_or_its_stream_breaks_the_connection() {
     steps.push(Step::Hang);
     let (address, mut seen) = serve(steps).await;
     let service = model(Dialect::OpenAi, address);
-    let response = within(service.oneshot(hello().streamed())).await.unwrap();
+    let call = service.clone().oneshot(hello().streamed());
+    let response = within(call).await.unwrap();
     assert!(matches!(seen.recv().await, Some(Seen::Request { .. })));
     assert_eq!(within(seen.recv()).await, Some(Seen::Waiting));
     drop(response);

@@ -87,6 +87,9 @@ impl Http1 {
     pub(super) fn begin(&mut self, request: &Request) {
         self.rest = [head::write(request).into(), request.body().clone()];
         self.begun = false;
+        // Up to its head, nothing is known of the answer but that it has not ended: who is not
+        // waited for any longer must not be answered in place of the next.
+        self.framing = Framing::UntilClosed;
     }
 
     /// Whether the other side can't have seen anything of the request.
