@@ -223,8 +223,8 @@ impl<L: Listener> Ticket<L> {
         open
     }
 
-    /// The call has to wait. Whoever limits it has put its deadline on the clock by now; a call that
-    /// is answered at once need not know it.
+    /// The call has to wait, and may be dropped because its time is up: when that is, is noted. A
+    /// call that is answered at once need not know it.
     #[cold]
     #[inline(never)]
     pub(crate) fn wait(&mut self) {

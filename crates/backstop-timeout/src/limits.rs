@@ -38,8 +38,8 @@ impl Limits {
 
 /// Gives one request limits of its own.
 pub trait LimitsFor<Request> {
-    /// Whether every request has the configured limits, so that which of them is due first need not
-    /// be found anew for each.
+    /// Whether every request has the configured limits, which [`limits_for`](Self::limits_for) then
+    /// hands back as they are: which of them is due first need not be found anew for each request.
     const ARE_CONFIGURED: bool = false;
 
     /// The limits of `request`, given those that the layer is configured with.

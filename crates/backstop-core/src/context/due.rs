@@ -17,8 +17,8 @@ pub fn deadline() -> Option<Deadline> {
     deadline_from(now)
 }
 
-/// The [`deadline`], for a layer that finds a call pending: if its time begins now, then now is
-/// when the call was first found so. A layer further out will ask for that too.
+/// The [`deadline`], for a layer that has found a call pending. Where its time begins by that, the
+/// clock is read by way of [`paused_at`], so that a layer further out need not read it again.
 #[inline]
 #[must_use]
 pub fn deadline_of_paused() -> Option<Deadline> {

@@ -4,7 +4,8 @@
 //! Each thing carried has a thread-local slot of its own. A layer fills a slot by a guard round
 //! the inner `call`, every poll of the inner future and its drop; the guard puts back what was
 //! there before, also when a panic passes through. Calls that are polled in turns on one task
-//! therefore don't mix, and nothing is asked of the request, the response or the error.
+//! therefore don't mix, and nothing is asked of the request, the response or the error. The trail,
+//! and the bound on the attempts that may be on it, are there round polls only: see [`Scope`].
 //!
 //! A slot belongs to the thread that polls. Work handed to another task — by `tokio::spawn`, or by
 //! tower's `Buffer` — starts with empty slots, unless [`Captured`] carries them over.
