@@ -69,13 +69,19 @@ where
                     let _attempt = context::enter_attempt(this.call.number());
                     response.poll(cx)
                 };
-                let Poll::Ready(result) = polled else {
-                    this.call.pending();
-                    return Poll::Pending;
+                // What succeeds, or is yet to, is handed on as it came: to take it apart costs more
+                // than all else here.
+                let failure = match &polled {
+                    Poll::Ready(result) => this.call.fault(result.as_ref()),
+                    Poll::Pending => {
+                        this.call.pending();
+                        None
+                    }
                 };
-                let Some(fault) = this.call.fault(result.as_ref()) else {
-                    return Poll::Ready(result);
+                let Some(fault) = failure else {
+                    return polled;
                 };
+                let result = ready!(polled);
                 let failed = (&fault, mark);
                 if let Err(result) = this.state.as_mut().fail(this.call, result, failed, cx) {
                     return Poll::Ready(result);

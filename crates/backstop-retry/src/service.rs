@@ -68,9 +68,10 @@ where
 
     #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
+        let policy = self.policy.clone();
         let Policy {
             requests, rules, ..
-        } = &*self.policy;
+        } = &*policy;
         let outer = context::attempt();
         if let (0, Some(budget)) = (outer, &rules.budget) {
             deposit(budget);
@@ -80,19 +81,20 @@ where
         } else {
             None
         };
-        // The service that was made ready is the one that is called; its clone is for later.
+        let number = outer.max(1);
+        let response = {
+            let _attempt = context::enter_attempt(number);
+            self.inner.call(request)
+        };
+        // The service that was made ready is the one that was called; its clone is for later.
         let spare = copy.map(|request| Spare {
             service: self.inner.clone(),
             request,
         });
-        let call = Call::new(outer, self.policy.clone(), spare);
-        let _attempt = context::enter_attempt(call.number());
         ResponseFuture {
-            state: State::Called {
-                response: self.inner.call(request),
-            },
+            state: State::Called { response },
             scope: Scope::open(),
-            call,
+            call: Call::new(outer, policy, spare),
         }
     }
 }

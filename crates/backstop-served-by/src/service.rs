@@ -54,11 +54,11 @@ where
     #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         ResponseFuture {
+            inner: self.inner.call(request),
             stamp: Some(self.stamp.clone()),
             place: self.place.clone(),
             errors: self.errors.clone(),
             scope: Scope::open(),
-            inner: self.inner.call(request),
         }
     }
 }

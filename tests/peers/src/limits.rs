@@ -35,8 +35,8 @@ const fn limit(row: &'static str, path: Path, at_most: f64, goal: f64) -> Limit 
 const LIMITS: [Limit; 13] = [
     limit("backstop timeout", Ready, 160.0, 130.0),
     limit("backstop timeout", Pending, 1070.0, 900.0),
-    limit("backstop retry", Ready, 155.0, 130.0),
-    limit("backstop retry + budget", Ready, 175.0, 150.0),
+    limit("backstop retry", Ready, 140.0, 130.0),
+    limit("backstop retry + budget", Ready, 160.0, 150.0),
     limit("backstop circuit breaker, consecutive", Ready, 110.0, 110.0),
     limit(
         "backstop circuit breaker, consecutive",
@@ -54,7 +54,7 @@ const LIMITS: [Limit; 13] = [
     ),
     limit("backstop fallback", Ready, 125.0, 60.0),
     limit("backstop served-by, typed", Ready, 120.0, 60.0),
-    limit("stack: backstop", Ready, 800.0, 400.0),
+    limit("stack: backstop", Ready, 760.0, 400.0),
     limit("stack: backstop", Pending, 1900.0, 1150.0),
 ];
 
