@@ -9,7 +9,7 @@ use std::{
 use backstop_circuit_breaker::{Listener, Transition};
 use backstop_core::Name;
 use serde::Serialize;
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 use tracing::{info, warn};
 
 /// How far back it goes.
@@ -22,6 +22,7 @@ const CHANGES: usize = 2_000;
 #[derive(Debug, Default)]
 pub(crate) struct History {
     changes: Mutex<VecDeque<(Name, Transition)>>,
+    changed: Notify,
 }
 
 /// One change of a circuit's state.
@@ -37,6 +38,11 @@ pub(crate) struct Change {
 }
 
 impl History {
+    /// Resolves when a circuit has changed since this was last waited for.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
     /// The last hour, the oldest first.
     pub(crate) fn changes(&self) -> Vec<Change> {
         let now = Instant::now();
@@ -84,5 +90,6 @@ impl Listener for History {
             changes.pop_front();
         }
         changes.push_back((name.clone(), *change));
+        self.changed.notify_one();
     }
 }

@@ -14,9 +14,12 @@ use tracing::{info, warn};
 
 use crate::{changes::Change, gateway::Gateway};
 
-/// How often it is written, for a program that does not come to stop in good order. What is changed
-/// by hand is kept at once.
+/// How often it is written at least, for a program that does not come to stop in good order. What
+/// is changed by hand is kept at once.
 const EVERY: Duration = Duration::from_secs(10);
+
+/// How soon a circuit that has opened or closed is kept: others may be about to.
+const SOON: Duration = Duration::from_millis(200);
 
 /// What is in the file.
 #[derive(Deserialize)]
@@ -72,6 +75,7 @@ pub fn keep(gateway: &Gateway) -> Option<Keeping> {
                 tokio::select! {
                     () = time::sleep(EVERY) => {}
                     () = gateway.shared.altered.notified() => {}
+                    () = settled(&gateway) => {}
                 }
             }
         }
@@ -81,6 +85,12 @@ pub fn keep(gateway: &Gateway) -> Option<Keeping> {
         path,
         task,
     })
+}
+
+/// Waits until circuits have changed, and a moment longer.
+async fn settled(gateway: &Gateway) {
+    gateway.shared.history.changed().await;
+    time::sleep(SOON).await;
 }
 
 impl Drop for Keeping {

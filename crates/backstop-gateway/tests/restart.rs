@@ -10,7 +10,7 @@ use backstop_simulator::{Dialect, Fault, Reply};
 use common::{Answer, hello, simulator};
 use program::Program;
 use serde_json::{Value, json};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 async fn put(program: &Program, path: &str, body: &Value) {
     let request = reqwest::Client::new().put(program.url(path));
@@ -77,6 +77,36 @@ async fn what_was_changed_by_hand_holds_after_the_program_was_killed() {
 
     let program = Program::start(&file).await;
     assert_eq!(served_by(&program).await, "p:a");
+}
+
+#[tokio::test]
+async fn an_open_circuit_is_open_after_the_program_was_killed() {
+    let directory = tempfile::tempdir().expect("can be made");
+    let state = directory.path().join("state.json");
+    let file = directory.path().join("backstop.toml");
+    let provider = simulator(Dialect::OpenAi, Reply::text("hello")).await;
+    provider.fault(Fault::unavailable().times(1));
+    let config = format!(
+        "state_file = \"{}\"\n[providers.p]\ndialect = \"openai\"\nbase_url = \"{}\"\n\
+         [models.smart]\ncandidates = [\"p:a\", \"p:b\"]\nretry = {{ attempts = 1 }}\n\
+         breaker = {{ failures = 1, open_for = \"10m\" }}\n",
+        state.display(),
+        provider.base_url(),
+    );
+    fs::write(&file, config).expect("can be written");
+    for calls in [2, 3] {
+        let program = Program::start(&file).await;
+        assert_eq!(served_by(&program).await, "p:b");
+        assert_eq!(provider.count(), calls, "the first is left alone");
+        let began = Instant::now();
+        while !fs::read_to_string(&state)
+            .unwrap_or_default()
+            .contains("\"open\"")
+        {
+            assert!(began.elapsed() < Duration::from_secs(5), "it is kept soon");
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
 }
 
 #[tokio::test]
