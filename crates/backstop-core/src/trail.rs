@@ -104,6 +104,8 @@ thread_local! {
 struct Recorded {
     attempts: SmallVec<[Attempt; Trail::FIRST]>,
     omitted: u32,
+    /// Whether the call has made its deposit into a budget.
+    deposited: bool,
 }
 
 impl Trail {
@@ -193,6 +195,18 @@ impl Trail {
         }
     }
 
+    /// Notes that the call has made its deposit, where anything has failed in it.
+    pub(crate) fn note_deposit(&mut self) {
+        if let Some(recorded) = &mut self.0 {
+            Arc::make_mut(recorded).deposited = true;
+        }
+    }
+
+    /// Whether the call has made its deposit, or has asked someone without.
+    pub(crate) fn has_deposited(&self) -> bool {
+        self.0.as_ref().is_some_and(|recorded| recorded.deposited) || self.attempted() > 0
+    }
+
     /// Adds all attempts of a later trail.
     pub(crate) fn append(&mut self, later: Self) {
         if self.is_empty() {
@@ -205,6 +219,7 @@ impl Trail {
         if let Some(recorded) = &mut self.0 {
             let recorded = Arc::make_mut(recorded);
             recorded.omitted = recorded.omitted.saturating_add(later.omitted());
+            recorded.deposited |= later.0.as_ref().is_some_and(|later| later.deposited);
         }
     }
 
@@ -234,6 +249,7 @@ fn keep(mut recorded: Arc<Recorded>) {
     if let Some(sole) = Arc::get_mut(&mut recorded) {
         sole.attempts.clear();
         sole.omitted = 0;
+        sole.deposited = false;
         // A thread that is about to end has no use for it.
         let _ = SPARE.try_with(|spare| spare.set(Some(recorded)));
     }

@@ -146,14 +146,18 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
         let now = Instant::now();
         let is_allowed = rules.allow(fault, number);
         let requests = &self.policy.requests;
-        let spare = self.spare.as_ref();
-        if is_allowed && !spare.is_some_and(|spare| requests.is_whole(&spare.request)) {
-            let fault = fault.because(fault.reason().unwrap_or(SENT_ONCE));
-            self.asked.failed(mark, number, wait, fault, now);
-            return None;
+        let is_whole = |spare: &Spare<S, Request>| requests.is_whole(&spare.request);
+        let is_sent_once = is_allowed && !self.spare.as_ref().is_some_and(is_whole);
+        let told = if is_sent_once {
+            fault.because(fault.reason().unwrap_or(SENT_ONCE))
+        } else {
+            *fault
+        };
+        self.asked.failed(mark, number, wait, told, now);
+        if rules.budget.is_some() {
+            context::note_deposit();
         }
-        self.asked.failed(mark, number, wait, *fault, now);
-        if !is_allowed || !context::may_attempt() {
+        if !is_allowed || is_sent_once || !context::may_attempt() {
             return None;
         }
         let again = self.again.get_or_insert_with(|| Again {

@@ -3,7 +3,7 @@
 use std::{cell::Cell, future::ready, num::NonZeroU32, rc::Rc, time::Duration};
 
 use backstop_core::{
-    BoxError, Classify, Fault, FaultKind, Open, Reason, Verdict, classify_fn, context,
+    Attempt, BoxError, Classify, Fault, FaultKind, Open, Reason, Verdict, classify_fn, context,
 };
 use backstop_retry::{Budget, RetryLayer};
 use tokio_test::{assert_pending, task};
@@ -151,6 +151,31 @@ async fn one_call_makes_one_deposit_however_many_candidates_it_asks() {
     let both = async {
         assert!(one.oneshot(()).await.is_err());
         assert!(two.oneshot(()).await.is_ok());
+    };
+    context::traced(both).await;
+    assert_eq!(budget.balance(), 0.25);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_candidate_that_was_passed_over_has_made_no_deposit() {
+    let budget = Budget::ratio(0.25).unwrap().initial(0);
+    let backup = layer(&budget).layer(failing(0, DOWN).0);
+    let call = async {
+        context::record(Attempt::passed_over(FaultKind::Refused.into()));
+        backup.oneshot(()).await.unwrap();
+    };
+    context::traced(call).await;
+    assert_eq!(budget.balance(), 0.25);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_whose_circuit_refused_has_made_the_deposit_of_the_call() {
+    let budget = Budget::ratio(0.25).unwrap().initial(0);
+    let refused = layer(&budget).layer(failing(9, Fault::new(FaultKind::Refused)).0);
+    let backup = layer(&budget).layer(failing(0, DOWN).0);
+    let both = async {
+        assert!(refused.oneshot(()).await.is_err());
+        assert!(backup.oneshot(()).await.is_ok());
     };
     context::traced(both).await;
     assert_eq!(budget.balance(), 0.25);

@@ -27,8 +27,8 @@ pub use self::{
     carried::{Captured, Carried},
     due::{Due, InDeadline, InTime, deadline, deadline_of_paused, enter_deadline},
     scope::{
-        InScope, Mark, Scope, Traced, has_failed, mark, may_attempt, name_since, record,
-        record_since, traced, trail, trail_of_dropped,
+        InScope, Mark, Scope, Traced, has_failed, mark, may_attempt, name_since, note_deposit,
+        record, record_since, traced, trail, trail_of_dropped,
     },
     slots::Entered,
 };
@@ -137,12 +137,13 @@ pub fn clear_fault() {
     slots(|slots| slots.fault.set(None));
 }
 
-/// Whether what is called now is the first that is asked in its call: nothing has failed yet, and
-/// nothing else has been asked that is yet to answer.
+/// Whether what is called now is the first that is asked in its call, and so the one to make the
+/// call's deposit into a budget: nobody asked before it has failed, or is yet to answer. A candidate
+/// that was passed over without being called has not been asked.
 #[inline]
 #[must_use]
 pub fn is_first() -> bool {
-    !has_failed() && !slots(|slots| slots.beside.get())
+    !scope::has_deposited() && !slots(|slots| slots.beside.get())
 }
 
 /// Says for what is called while the guard lives that something else has been asked before it, and

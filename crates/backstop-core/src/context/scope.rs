@@ -51,6 +51,20 @@ pub fn record_since(since: Mark, attempt: Attempt) {
     }
 }
 
+/// Notes on the open trail that the call has made its deposit into a budget: for a layer that did so,
+/// and has just recorded a failure of what it called.
+pub fn note_deposit() {
+    if has_failed() {
+        with_trail(Trail::note_deposit);
+    }
+}
+
+/// Whether the open trail tells that the call has made its deposit into a budget. A candidate that
+/// was passed over without being called has made none.
+pub(super) fn has_deposited() -> bool {
+    has_failed() && with_trail(|trail| trail.has_deposited())
+}
+
 /// A place on the open trail.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Mark(u32);
