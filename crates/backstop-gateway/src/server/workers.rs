@@ -55,6 +55,9 @@ impl Workers {
             .min_by_key(|it| Arc::strong_count(&it.serving));
         let worker = least.expect("there is at least one");
         let serving = Arc::clone(&worker.serving);
+        // A future that is handed to another takes the room of two there; only a pointer to it does
+        // not.
+        let connection = Box::pin(connection);
         worker.runtime.spawn(async move {
             connection.await;
             drop(serving);

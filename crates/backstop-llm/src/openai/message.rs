@@ -121,7 +121,8 @@ impl WireFunctionCall {
 impl WireMessage {
     /// What the message holds, beside its role.
     pub(super) fn into_parts(self) -> Result<Vec<Part>, Error> {
-        let mut parts = Vec::new();
+        // Most have one, and room for more would be held for as long as the message is.
+        let mut parts = Vec::with_capacity(1);
         let thoughts = thoughts(
             self.reasoning_content.or(self.reasoning),
             self.reasoning_details,

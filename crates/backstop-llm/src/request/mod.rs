@@ -153,7 +153,10 @@ impl ChatRequest {
     /// The body is not kept where it holds what a provider of another dialect has signed: it is
     /// then written anew for every provider.
     #[must_use]
-    pub fn parsed(chat: Chat, dialect: Dialect, body: Bytes) -> Self {
+    pub fn parsed(mut chat: Chat, dialect: Dialect, body: Bytes) -> Self {
+        // They were read into the room of what is larger, and are held for as long as the answer
+        // takes.
+        chat.messages.shrink_to_fit();
         let foreign = |message: &Message| message.has_foreign_signature(dialect);
         let keep = !chat.messages.iter().any(foreign);
         let mut request = Self::from(chat);

@@ -30,8 +30,8 @@ const MIN_ROOM: usize = 1024;
 /// A connection over HTTP/1, which reads and writes only when it is polled.
 ///
 /// A general client hands what it reads from a task of its own to whoever waits for it, with room
-/// for both to be ahead. Here both are one, so that an open stream holds little more than what was
-/// read last.
+/// for both to be ahead. Here both are one, so that an open stream holds nothing but what has come
+/// and was not taken yet.
 pub(super) struct Http1 {
     io: TokioIo<Box<dyn Io>>,
     /// What has come, and was not taken yet.
@@ -166,7 +166,12 @@ impl Http1 {
             self.read.reserve(self.room.max(left.min(MAX_READ)));
         }
         let room = self.read.capacity() - self.read.len();
-        let count = ready!(pin!(self.io.read_buf(&mut self.read)).poll(cx))?;
+        let polled = pin!(self.io.read_buf(&mut self.read)).poll(cx);
+        if polled.is_pending() && self.read.is_empty() {
+            // A stream whose next piece is waited for, as it is most of its time, needs no room.
+            self.read = BytesMut::new();
+        }
+        let count = ready!(polled)?;
         if count == room {
             self.room = (self.room * 2).min(MAX_READ);
         }
