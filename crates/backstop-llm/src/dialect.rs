@@ -176,6 +176,12 @@ pub trait Decoder: Send {
         true
     }
 
+    /// Whether an event that says nothing but some text changes nothing here, so that one like it
+    /// but for the text need not be read.
+    fn reads_text_alone(&self) -> bool {
+        false
+    }
+
     /// The connection closed cleanly without an end marker: whether the answer is whole all the
     /// same. Some servers send no marker after the finish reason.
     fn is_whole(&self) -> bool;

@@ -91,6 +91,23 @@ impl SseParser {
         &mut self.buffer
     }
 
+    /// What has been added and not been read.
+    pub(crate) fn rest(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Takes whole events off, which end after so many bytes.
+    pub(crate) fn take(&mut self, end: usize) -> Bytes {
+        self.scanned = 0;
+        self.line = 0;
+        self.buffer.split_to(end).freeze()
+    }
+
+    /// How large an event may be.
+    pub(crate) const fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// The next event, where one is complete.
     ///
     /// # Errors

@@ -154,6 +154,10 @@ impl Decoder for Reader {
         Ok(())
     }
 
+    fn reads_text_alone(&self) -> bool {
+        true
+    }
+
     fn is_whole(&self) -> bool {
         self.ended || !self.finished.is_empty()
     }

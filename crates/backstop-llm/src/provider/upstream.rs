@@ -9,7 +9,7 @@ use std::{
 use backstop_core::{Fault, FaultKind, Name};
 use futures_core::Stream;
 
-use super::Provider;
+use super::{Provider, alike::Alike};
 use crate::{
     Chunk, Dialect, Error, Event, Raw, Usage,
     dialect::Decoder,
@@ -23,6 +23,7 @@ pub(super) struct Upstream {
     body: Option<Body>,
     parser: SseParser,
     decoder: Box<dyn Decoder>,
+    alike: Alike,
     dialect: Dialect,
     name: Name,
     provider: Provider,
@@ -51,6 +52,7 @@ impl Upstream {
             body: Some(body),
             parser,
             decoder,
+            alike: Alike::default(),
             dialect,
             name,
             provider,
@@ -80,8 +82,12 @@ impl Upstream {
                 _ => {}
             }
         }
+        let passes_on = self.decoder.passes_on();
+        if passes_on {
+            self.alike.learn(&event, &events, &mut *self.decoder);
+        }
         let mut chunk = Chunk::new(events);
-        chunk.raw = self.decoder.passes_on().then(|| Raw {
+        chunk.raw = passes_on.then(|| Raw {
             dialect: self.dialect,
             bytes: event.raw,
         });
@@ -136,6 +142,9 @@ impl Stream for Upstream {
         let this = Pin::into_inner(self);
         loop {
             if let Some(chunk) = this.held.pop_front() {
+                if this.held.is_empty() {
+                    this.held = VecDeque::new();
+                }
                 return Poll::Ready(Some(Ok(chunk)));
             }
             let Some(body) = &mut this.body else {
@@ -147,6 +156,14 @@ impl Stream for Upstream {
                 let _ = body.poll_data(cx);
                 this.body = None;
                 return Poll::Ready(None);
+            }
+            if let Some((bytes, text)) = this.alike.take(&mut this.parser) {
+                let mut chunk = Chunk::new(vec![text]);
+                chunk.raw = Some(Raw {
+                    dialect: this.dialect,
+                    bytes,
+                });
+                return Poll::Ready(Some(Ok(chunk)));
             }
             match this.parser.next_event() {
                 Ok(Some(event)) => {

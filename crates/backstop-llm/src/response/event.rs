@@ -147,7 +147,8 @@ impl Event {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Chunk {
-    /// The event as the provider sent it, framing included, for a caller of the same dialect.
+    /// The events as the provider sent them, framing included, for a caller of the same dialect:
+    /// one, or some that came together and say nothing but text.
     pub raw: Option<Raw>,
     /// What it means; empty for what only the same dialect knows.
     pub events: Vec<Event>,
