@@ -1,15 +1,13 @@
 use std::{
     fmt,
-    future::{Ready, ready},
     hash::Hash,
     marker::PhantomData,
     task::{Context, Poll},
 };
 
-use backstop_core::context;
 use tower_service::Service;
 
-use crate::{Cache, Keep, Mark, Marked, NotCached, Unmarked};
+use crate::{Cache, Keep, Mark, Marked, NotCached, Unmarked, future::CachedFuture};
 
 /// Answers from a [`Cache`] `C`: a service like any other, meant to be the last candidate of a
 /// fallback.
@@ -78,7 +76,7 @@ where
 {
     type Response = Res;
     type Error = Err;
-    type Future = Ready<Result<Res, Err>>;
+    type Future = CachedFuture<Res, Err>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Err>> {
         Poll::Ready(Ok(()))
@@ -86,16 +84,10 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let kept = (self.key)(&request).and_then(|key| self.cache.get(&key));
-        ready(match kept {
-            Some((kept, age)) => {
-                let mut response = self.cache.keep.restore(kept);
-                self.mark.mark(&mut response, self.cache.name(), age);
-                Ok(response)
-            }
-            None => {
-                context::leave_fault(NotCached.fault());
-                Err(NotCached.into())
-            }
-        })
+        CachedFuture::new(kept.ok_or(NotCached).map(|(kept, age)| {
+            let mut response = self.cache.keep.restore(kept);
+            self.mark.mark(&mut response, self.cache.name(), age);
+            response
+        }))
     }
 }

@@ -1,18 +1,19 @@
-//! The future of [`Filling`](crate::Filling).
+//! The futures of [`Filling`](crate::Filling) and [`Cached`](crate::Cached).
 
 use std::{
     fmt,
     hash::Hash,
+    marker::PhantomData,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use backstop_core::{Classify, Verdict};
+use backstop_core::{Classify, Verdict, context};
 use pin_project_lite::pin_project;
 use tokio::{sync::futures::OwnedNotified, time::Instant};
 use tower_service::Service;
 
-use crate::{Cache, Keep, flight::Lead};
+use crate::{Cache, Keep, NotCached, flight::Lead};
 
 pin_project! {
     /// The future of [`Filling`](crate::Filling), over a service `S` whose future is `F`.
@@ -124,5 +125,45 @@ where
                 }
             }
         }
+    }
+}
+
+/// The future of [`Cached`](crate::Cached): ready at once.
+#[must_use = "futures do nothing unless polled"]
+pub struct CachedFuture<Res, Err> {
+    /// What was found, until it is handed out.
+    found: Option<Result<Res, NotCached>>,
+    error: PhantomData<fn() -> Err>,
+}
+
+impl<Res, Err> CachedFuture<Res, Err> {
+    pub(crate) const fn new(found: Result<Res, NotCached>) -> Self {
+        Self {
+            found: Some(found),
+            error: PhantomData,
+        }
+    }
+}
+
+// What was found is never pinned.
+impl<Res, Err> Unpin for CachedFuture<Res, Err> {}
+
+impl<Res, Err> fmt::Debug for CachedFuture<Res, Err> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedFuture").finish_non_exhaustive()
+    }
+}
+
+impl<Res, Err: From<NotCached>> Future for CachedFuture<Res, Err> {
+    type Output = Result<Res, Err>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        let found = self.get_mut().found.take();
+        Poll::Ready(found.expect("polled after completion").map_err(|error| {
+            // By the poll that returns the error: a fault that is left in `call` is forgotten until
+            // then.
+            context::leave_fault(error.fault());
+            error.into()
+        }))
     }
 }

@@ -256,3 +256,15 @@ async fn several_at_once_are_several_calls_unless_asked_otherwise() {
     }
     assert_eq!(count.load(Ordering::Relaxed), 2);
 }
+
+#[tokio::test]
+async fn a_miss_leaves_its_fault_in_the_poll_that_tells_it() {
+    let mut cached = Cached::new(cache(), key).unmarked();
+    let answer: Result<&str, BoxError> = {
+        let call = cached.call(7);
+        context::clear_fault();
+        call.await
+    };
+    assert!(answer.unwrap_err().is::<NotCached>());
+    assert_eq!(context::fault().unwrap().kind(), FaultKind::Refused);
+}
