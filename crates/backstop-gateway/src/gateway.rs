@@ -132,7 +132,7 @@ impl Gateway {
         let alerts = tokio::spawn(alerts::run(self.clone()));
         let limits = self.running().config.limits.clone();
         let tls = self.shared.tls.clone();
-        let app = server::router(self);
+        let app = server::App::new(self);
         let last_call = || self.shared.stopping.notify_waiters();
         let stopped = server::serve(workers, listener, tls, app, &limits, stop, last_call).await;
         upkeep.abort();
@@ -149,7 +149,7 @@ impl Gateway {
             let app = operator::open_router().with_state(gateway.clone());
             let limits = gateway.running().config.limits.clone();
             let here = Workers::here();
-            server::serve(&here, listener, None, app, &limits, pending(), || {}).await;
+            server::serve(&here, listener, None, app.into(), &limits, pending(), || {}).await;
         }))
     }
 

@@ -26,14 +26,12 @@ pub(crate) fn of(headers: &HeaderMap) -> Name {
 
 /// `req_` and sixteen hexadecimal digits.
 fn new() -> Name {
-    const DIGITS: [char; 16] = [
-        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
-    ];
     let random = fastrand::u64(..);
-    let mut id = String::with_capacity(20);
-    id.push_str("req_");
-    id.extend((0..16).map(|digit| DIGITS[(random >> (4 * digit) & 0xf) as usize]));
-    Name::from(id)
+    let mut id = *b"req_0000000000000000";
+    for (place, digit) in id[4..].iter_mut().enumerate() {
+        *digit = b"0123456789abcdef"[(random >> (4 * place) & 0xf) as usize];
+    }
+    Name::from(std::str::from_utf8(&id).unwrap_or_default())
 }
 
 /// Puts the id on an answer.

@@ -1,13 +1,13 @@
 //! Lines of the log as text.
 
 use std::{
-    cell::RefCell,
-    fmt,
+    cell::{Cell, RefCell},
+    fmt::{self, Write as _},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use tracing::{
-    Event, Subscriber,
+    Event, Level, Subscriber,
     field::{Field, Visit},
 };
 use tracing_subscriber::{
@@ -53,63 +53,75 @@ where
             return self.usual.format_event(context, writer, event);
         }
         Clock.format_time(&mut writer)?;
-        write!(writer, " {:>5} {CALL}:", event.metadata().level())?;
+        writer.write_str(match *event.metadata().level() {
+            Level::ERROR => " ERROR ",
+            Level::WARN => "  WARN ",
+            Level::INFO => "  INFO ",
+            Level::DEBUG => " DEBUG ",
+            Level::TRACE => " TRACE ",
+        })?;
         let mut fields = Fields {
-            writer,
+            line: LINE.take(),
             written: Ok(()),
         };
+        fields.line.push_str(CALL);
+        fields.line.push(':');
         event.record(&mut fields);
-        fields.written?;
-        fields.writer.write_char('\n')
+        let Fields { mut line, written } = fields;
+        line.push('\n');
+        let written = written.and_then(|()| writer.write_str(&line));
+        line.clear();
+        LINE.set(line);
+        written
     }
+}
+
+thread_local! {
+    /// Room for a line: what is given to the writer piece by piece takes longer.
+    static LINE: Cell<String> = const { Cell::new(String::new()) };
 }
 
 /// Writes fields one after another, each with its name.
-struct Fields<'a> {
-    writer: Writer<'a>,
+struct Fields {
+    line: String,
     written: fmt::Result,
 }
 
-impl Fields<'_> {
-    fn write(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
-        if self.written.is_err() {
-            return;
-        }
-        let named = || {
-            self.writer.write_char(' ')?;
-            self.writer.write_str(field.name())?;
-            self.writer.write_char('=')?;
-            value(&mut self.writer)
-        };
-        self.written = named();
+impl Fields {
+    fn name(&mut self, field: &Field) {
+        self.line.push(' ');
+        self.line.push_str(field.name());
+        self.line.push('=');
     }
 }
 
-impl Visit for Fields<'_> {
+impl Visit for Fields {
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.write(field, |writer| number(writer, value));
+        self.name(field);
+        number(&mut self.line, value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
         // Most hold nothing that would have to be escaped.
         let is_plain = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-        self.write(field, |writer| {
-            if !value.bytes().all(is_plain) {
-                return write!(writer, "{value:?}");
-            }
-            writer.write_char('"')?;
-            writer.write_str(value)?;
-            writer.write_char('"')
-        });
+        if !value.bytes().all(is_plain) {
+            return self.record_debug(field, &value);
+        }
+        self.name(field);
+        self.line.push('"');
+        self.line.push_str(value);
+        self.line.push('"');
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.write(field, |writer| write!(writer, "{value:?}"));
+        self.name(field);
+        let written = write!(self.line, "{value:?}");
+        self.written = self.written.and(written);
     }
 }
 
 /// Writes a number in decimal digits.
-fn number(writer: &mut Writer<'_>, mut number: u64) -> fmt::Result {
+fn number(line: &mut String, mut number: u64) {
     let mut digits = [0; 20];
     let mut start = digits.len();
     loop {
@@ -120,7 +132,7 @@ fn number(writer: &mut Writer<'_>, mut number: u64) -> fmt::Result {
             break;
         }
     }
-    writer.write_str(std::str::from_utf8(&digits[start..]).unwrap_or_default())
+    line.push_str(std::str::from_utf8(&digits[start..]).unwrap_or_default());
 }
 
 /// The time of day to the microsecond: `2026-01-31T23:59:59.000000Z`.
@@ -164,7 +176,7 @@ mod tests {
         sync::{Arc, Mutex},
     };
 
-    use tracing::{Level, field, info_span};
+    use tracing::{field, info_span};
     use tracing_subscriber::{Layer, Registry, fmt::MakeWriter, layer::SubscriberExt};
 
     use super::*;

@@ -1,4 +1,4 @@
-//! The routes.
+//! What answers requests, by their paths.
 
 use axum::{
     Router,
@@ -8,35 +8,73 @@ use axum::{
     routing::{get, post},
 };
 use backstop_llm::Dialect;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
+use tower::ServiceExt;
 
 use super::{ask, models, refusal};
 use crate::{gateway::Gateway, operator, request_id};
 
+/// Where calls are made, each in its dialect.
+const CALLS: [(&str, Dialect); 3] = [
+    ("/v1/chat/completions", Dialect::OpenAi),
+    ("/v1/messages", Dialect::Anthropic),
+    ("/v1/responses", Dialect::Responses),
+];
+
+/// What answers the requests that come in by a listener.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Whose calls are answered without being routed, which takes as long as a few layers.
+    calls: Option<Gateway>,
+    routes: Router,
+}
+
+impl App {
+    /// All of a gateway.
+    #[must_use]
+    pub fn new(gateway: &Gateway) -> Self {
+        Self {
+            calls: Some(gateway.clone()),
+            routes: router(gateway),
+        }
+    }
+
+    pub(super) async fn respond(self, request: Request) -> Response {
+        if let (Some(gateway), &Method::POST) = (self.calls, request.method()) {
+            let path = request.uri().path();
+            if let Some((_, dialect)) = CALLS.iter().find(|(known, _)| *known == path) {
+                // Boxed, so that a connection takes no room for it before and after.
+                return Box::pin(ask::ask(gateway, dialect.front(), request)).await;
+            }
+        }
+        let Ok(response) = self.routes.oneshot(request).await;
+        response
+    }
+}
+
+impl From<Router> for App {
+    fn from(routes: Router) -> Self {
+        let calls = None;
+        Self { calls, routes }
+    }
+}
+
 /// The routes of a gateway.
-pub fn router(gateway: &Gateway) -> Router {
-    Router::new()
-        .route("/v1/chat/completions", post(chat_completions))
-        .route("/v1/messages", post(messages))
-        .route("/v1/responses", post(responses))
+fn router(gateway: &Gateway) -> Router {
+    let calls = CALLS.into_iter().map(|(path, dialect)| {
+        let ask = move |State(gateway): State<Gateway>, request: Request| {
+            ask::ask(gateway, dialect.front(), request)
+        };
+        (path, post(ask))
+    });
+    calls
+        .fold(Router::new(), |router, (path, ask)| router.route(path, ask))
         .route("/v1/models", get(models::list))
         .route("/healthz", get(healthz))
         .merge(operator::router(gateway))
         .fallback(nothing)
         .method_not_allowed_fallback(nothing)
         .with_state(gateway.clone())
-}
-
-async fn chat_completions(State(gateway): State<Gateway>, request: Request) -> Response {
-    ask::ask(gateway, Dialect::OpenAi.front(), request).await
-}
-
-async fn messages(State(gateway): State<Gateway>, request: Request) -> Response {
-    ask::ask(gateway, Dialect::Anthropic.front(), request).await
-}
-
-async fn responses(State(gateway): State<Gateway>, request: Request) -> Response {
-    ask::ask(gateway, Dialect::Responses.front(), request).await
 }
 
 /// The program runs and takes requests; whether providers do is told by the metrics.

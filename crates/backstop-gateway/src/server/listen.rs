@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::Request, response::Response};
+use axum::{body::Body, extract::Request};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -17,9 +17,8 @@ use tokio::{
     sync::Semaphore,
     time,
 };
-use tower::ServiceExt;
 
-use super::{Acceptor, Workers, opening::Opening};
+use super::{Acceptor, App, Workers, opening::Opening};
 use crate::config::Limits;
 
 /// How long to leave the listener alone after it failed, out of file descriptors say.
@@ -44,7 +43,7 @@ pub async fn serve(
     workers: &Workers,
     listener: TcpListener,
     tls: Option<Acceptor>,
-    app: Router,
+    app: App,
     limits: &Limits,
     stop: impl Future<Output = ()>,
     last_call: impl FnOnce(),
@@ -113,7 +112,7 @@ fn connection(limits: &Limits) -> auto::Builder<TokioExecutor> {
 #[derive(Clone)]
 struct Server {
     connection: auto::Builder<TokioExecutor>,
-    app: Router,
+    app: App,
     tls: Option<Acceptor>,
     handshake: Duration,
 }
@@ -139,17 +138,16 @@ impl Server {
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let app = self.app.clone();
-        let service = service_fn(move |request| respond(app.clone(), request));
+        let service = service_fn(move |request: Request<Incoming>| {
+            let answered = app.clone().respond(request.map(Body::new));
+            async { Ok::<_, Infallible>(answered.await) }
+        });
         let serving = self
             .connection
             .serve_connection(TokioIo::new(Opening::new(stream, self.handshake)), service);
         // A connection that breaks off is its caller's affair.
         let _ = watcher.watch(serving.into_owned()).await;
     }
-}
-
-async fn respond(app: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
-    app.oneshot(request.map(Body::new)).await
 }
 
 /// Resolves at Ctrl-C or SIGTERM.

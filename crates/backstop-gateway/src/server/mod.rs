@@ -15,7 +15,7 @@ mod workers;
 
 pub(crate) use self::clock::rfc3339;
 pub use self::{
-    app::router,
+    app::App,
     listen::{Stopped, serve, signal},
     tls::Acceptor,
     workers::Workers,

@@ -93,6 +93,9 @@ impl WireReasoning {
 
 /// What was thought: piece by piece where the pieces are signed, else as one text.
 pub(super) fn thoughts(text: Option<String>, details: Vec<WireReasoning>) -> Vec<Thinking> {
+    if text.is_none() && details.is_empty() {
+        return Vec::new();
+    }
     let details: Vec<_> = details
         .into_iter()
         .map(WireReasoning::into_thinking)
