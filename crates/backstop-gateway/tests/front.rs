@@ -84,6 +84,17 @@ async fn says_that_it_is_well() {
 }
 
 #[tokio::test]
+async fn a_path_that_is_asked_in_the_wrong_way_says_how_it_is_asked() {
+    let setup = Setup::new().await;
+    for path in ["/v1/chat/completions", "/v1/messages", "/v1/responses"] {
+        let answer = get(&setup, path, None).await;
+        assert_eq!(answer.status, 405, "{path}: {}", answer.body);
+        assert_eq!(answer.header("allow"), Some("POST"));
+        assert_eq!(answer.json()["error"]["code"], "method_not_allowed");
+    }
+}
+
+#[tokio::test]
 async fn every_answer_has_an_id() {
     let setup = Setup::new().await;
     let own = setup

@@ -7,7 +7,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use backstop_llm::Dialect;
+use backstop_llm::{Dialect, Error};
 use http::{HeaderMap, Method};
 use tower::ServiceExt;
 
@@ -73,7 +73,7 @@ fn router(gateway: &Gateway) -> Router {
         .route("/healthz", get(healthz))
         .merge(operator::router(gateway))
         .fallback(nothing)
-        .method_not_allowed_fallback(nothing)
+        .method_not_allowed_fallback(wrong_method)
         .with_state(gateway.clone())
 }
 
@@ -83,8 +83,16 @@ async fn healthz() -> &'static str {
 }
 
 async fn nothing(request: Request) -> Response<Body> {
+    refuse(&request, refusal::unknown_path)
+}
+
+async fn wrong_method(request: Request) -> Response<Body> {
+    refuse(&request, refusal::wrong_method)
+}
+
+fn refuse(request: &Request, why: fn(&Method, &str) -> Error) -> Response<Body> {
     let front = front_of(request.headers()).front();
-    let error = refusal::unknown_path(request.method(), request.uri().path());
+    let error = why(request.method(), request.uri().path());
     let mut response = refusal::refuse(front, &error);
     let id = request_id::of(request.headers());
     request_id::stamp(response.headers_mut(), &id);

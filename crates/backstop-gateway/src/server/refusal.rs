@@ -81,6 +81,15 @@ pub(super) fn unknown_path(method: &http::Method, path: &str) -> Error {
     .with_kind("not_found_error")
 }
 
+/// There is something at this path, but not for this method.
+pub(super) fn wrong_method(method: &http::Method, path: &str) -> Error {
+    invalid(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("{path} does not take {method}."),
+    )
+    .with_code("method_not_allowed")
+}
+
 /// The body is larger than this many bytes.
 pub(super) fn too_large(limit: usize) -> Error {
     invalid(
