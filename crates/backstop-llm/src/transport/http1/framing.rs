@@ -7,6 +7,9 @@ use bytes::{Buf, BytesMut};
 /// The longest line with the size of a chunk, or with a trailer.
 const MAX_LINE: usize = 8 * 1024;
 
+/// How much may come after the last chunk.
+const MAX_TRAILERS: usize = 64 * 1024;
+
 /// How the end of a body is known, and how far it has come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Framing {
@@ -20,8 +23,9 @@ pub(super) enum Framing {
     Ended,
     /// So many bytes follow.
     Length(u64),
-    /// What the last chunk is followed by: nobody wants to know, up to a blank line.
-    Trailers,
+    /// What the last chunk is followed by: nobody wants to know, up to a blank line. So many bytes
+    /// of it have come.
+    Trailers(usize),
     /// All until the connection is closed.
     UntilClosed,
 }
@@ -36,7 +40,7 @@ impl Framing {
     }
 
     /// Leaves out what is no part of the body, and says how many bytes are from there on. Where
-    /// there are none, the body has ended or more must be read.
+    /// there are none, the body has ended or more must be read. What is wrong is told each time.
     pub(super) fn skip(&mut self, read: &mut BytesMut) -> io::Result<usize> {
         loop {
             let next = match *self {
@@ -46,12 +50,16 @@ impl Framing {
                     return Ok(usize::try_from(left).map_or(read.len(), |it| it.min(read.len())));
                 }
                 Self::ChunkSize => {
+                    // A size without a digit would be taken for that of the last chunk.
+                    if read.first().is_some_and(|it| !it.is_ascii_hexdigit()) {
+                        return Err(malformed("a chunk has no size"));
+                    }
                     let parsed = httparse::parse_chunk_size(read);
                     match parsed.map_err(|_| malformed("the size of a chunk can't be read"))? {
                         httparse::Status::Complete((length, size)) => {
                             read.advance(length);
                             if size == 0 {
-                                Self::Trailers
+                                Self::Trailers(0)
                             } else {
                                 Self::Chunk(size)
                             }
@@ -67,15 +75,19 @@ impl Framing {
                     [] | [b'\r'] => return Ok(0),
                     _ => return Err(malformed("a chunk is longer than it says")),
                 },
-                Self::Trailers => {
+                Self::Trailers(before) => {
                     let Some(end) = memchr::memchr(b'\n', read) else {
                         return wait_for_line(read);
                     };
+                    let so_far = before + end + 1;
+                    if so_far > MAX_TRAILERS {
+                        return Err(malformed("too much comes after the last chunk"));
+                    }
                     let line = read.split_to(end + 1);
                     if matches!(*line, [b'\n'] | [b'\r', b'\n']) {
                         Self::Ended
                     } else {
-                        Self::Trailers
+                        Self::Trailers(so_far)
                     }
                 }
             };
@@ -194,7 +206,14 @@ mod tests {
     #[test]
     fn what_makes_no_chunks_is_an_error() {
         let long = [b'a'; MAX_LINE + 1];
-        let cases: [&[&[u8]]; 7] = [
+        let trailers = [&b"0\r\n"[..], &b"a: b\r\n".repeat(MAX_TRAILERS / 6 + 1)].concat();
+        let cases: [&[&[u8]]; 13] = [
+            &[&trailers],
+            &[b"\r\n\r\n"],
+            &[b"4\r\nfour\r\n\r\n"],
+            &[b";last\r\n\r\n"],
+            &[b" 4\r\nfour"],
+            &[b"4 4\r\nfour"],
             &[b"x\r\n"],
             &[b"-1\r\n"],
             &[b"4\nfour"],
