@@ -61,7 +61,7 @@ impl Body {
             Held::Http1(lease) => {
                 let http1 = lease.http1();
                 let count = ready!(http1.poll_ready(cx))?;
-                http1.take_into(count, out)?;
+                http1.take_into(count, out);
                 Poll::Ready(Ok(count > 0))
             }
             Held::Http2(incoming, _) => {

@@ -15,6 +15,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     runtime,
     sync::mpsc,
+    task::JoinSet,
 };
 use tower::ServiceExt as _;
 
@@ -139,6 +140,85 @@ async fn a_connection_that_was_closed_as_it_rested_fails_no_request() {
         ask(&model, hello()).await;
         within(server.ended.recv()).await;
         assert_eq!(server.connections(), n);
+    }
+}
+
+/// More of them than a task reads from in one turn.
+#[tokio::test]
+async fn many_connections_that_were_closed_as_they_rested_fail_no_request() {
+    const MANY: usize = 200;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let provider = Provider::builder(Dialect::OpenAi).base_url(format!("http://{address}"));
+    let model = provider.build().expect("a provider").model("m");
+    let mut asks = JoinSet::new();
+    let mut sockets = Vec::new();
+    for _ in 0..MANY {
+        let model = model.clone();
+        asks.spawn(async move { ask(&model, hello()).await });
+        sockets.push(within(listener.accept()).await.expect("is asked").0);
+    }
+    for socket in &mut sockets {
+        let request = within(read(socket)).await.expect("is asked");
+        let sent = socket.write_all(answer(&request).as_bytes()).await;
+        sent.expect("is there");
+    }
+    within(asks.join_all()).await;
+    drop(sockets);
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.expect("is asked");
+        let request = read(&mut socket).await.expect("is asked");
+        socket.write_all(answer(&request).as_bytes()).await.ok();
+    });
+    // The runtime hears of what happened to them at its next turn.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    ask(&model, hello()).await;
+}
+
+/// What comes after an answer, or where none was asked for, is no answer to another request.
+#[tokio::test]
+async fn a_connection_over_which_more_came_than_an_answer_is_not_used_again() {
+    for (first, rest) in [
+        ("HTTP/1.1 204 No Content\r\n", "X"),
+        ("HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n", "X"),
+        (
+            "HTTP/1.1 400 Bad\r\ncontent-length: 2\r\n",
+            "{}HTTP/1.1 200 OK\r\n",
+        ),
+        (
+            "HTTP/1.1 400 Bad\r\ntransfer-encoding: chunked\r\n",
+            "0\r\n\r\n\r\n",
+        ),
+        (
+            "HTTP/1.1 400 Bad\r\ntransfer-encoding: chunked\r\ncontent-length: 5\r\n",
+            "0\r\n\r\n",
+        ),
+        (
+            "HTTP/1.1 400 Bad\r\ncontent-length: 2\r\nconnection: close\r\n",
+            "{}",
+        ),
+        ("HTTP/1.0 400 Bad\r\ncontent-length: 2\r\n", "{}"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let provider = Provider::builder(Dialect::OpenAi).base_url(format!("http://{address}"));
+        let model = provider.build().expect("a provider").model("m");
+        tokio::spawn(async move {
+            let mut kept = Vec::new();
+            let (mut socket, _) = listener.accept().await.expect("is asked");
+            read(&mut socket).await.expect("is asked");
+            let sent = format!("{first}\r\n{rest}");
+            socket.write_all(sent.as_bytes()).await.expect("is sent");
+            kept.push(socket);
+            let (mut socket, _) = listener.accept().await.expect("another is made");
+            let request = read(&mut socket).await.expect("is asked");
+            let sent = socket.write_all(answer(&request).as_bytes()).await;
+            sent.expect("is sent");
+            std::future::pending::<()>().await;
+        });
+        let refused = within(model.clone().oneshot(hello())).await;
+        assert!(refused.is_err(), "{first}");
+        ask(&model, hello()).await;
     }
 }
 

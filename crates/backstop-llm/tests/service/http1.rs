@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use backstop_core::FaultKind;
-use backstop_llm::{ChatRequest, Dialect, Error};
+use backstop_llm::{ChatBody, ChatRequest, Dialect, Error, Event};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -142,6 +142,38 @@ async fn what_is_cut_is_no_answer() {
     );
     let error = ask(vec![answer.into()], hello()).await.expect_err("is cut");
     assert_eq!(error.fault().kind(), FaultKind::Malformed);
+}
+
+/// What came before the cut reaches the caller, even if both came in one piece.
+#[tokio::test]
+async fn what_is_cut_is_read_up_to_there() {
+    let mut answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+    for text in ["Hi", " there"] {
+        let event = chunk(&format!(r#"{{"content":"{text}"}}"#), "null");
+        answer += &format!("{:x}\r\n{event}\n\n\r\n", event.len() + 2);
+    }
+    answer += "no size\r\n";
+    let model = model(Dialect::OpenAi, serve(vec![answer.into()]).await);
+    let response = within(model.oneshot(hello().streamed())).await;
+    let ChatBody::Stream(mut stream) = response.expect("has begun").into_body() else {
+        panic!("a stream was asked for");
+    };
+    let mut said = String::new();
+    let error = loop {
+        let next = within(stream.next()).await;
+        match next.expect("is cut") {
+            Ok(chunk) => {
+                for event in chunk.events {
+                    if let Event::Text { delta, .. } = event {
+                        said += &delta;
+                    }
+                }
+            }
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(said, "Hi there");
+    assert_eq!(error.fault().kind(), FaultKind::Interrupted);
 }
 
 #[tokio::test]

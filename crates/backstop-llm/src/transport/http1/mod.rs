@@ -4,7 +4,7 @@ mod framing;
 mod head;
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     io::{self, IoSlice},
     pin::{Pin, pin},
     task::{Context, Poll, Waker, ready},
@@ -13,7 +13,10 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use http::Response;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
+    task::unconstrained,
+};
 
 use self::{framing::Framing, head::Head};
 use super::{Request, connect::Io};
@@ -66,8 +69,15 @@ impl Http1 {
 
     /// Whether it can be used for another request.
     pub(super) fn rests(&mut self) -> bool {
+        // What has come must be seen however much the task has read before: where many connections
+        // were closed as they rested, the last would else seem to be open.
+        let rests = unconstrained(poll_fn(|cx| Poll::Ready(self.has_come_to_rest(cx))));
         // Nobody waits for what may come.
-        let cx = &mut Context::from_waker(Waker::noop());
+        let polled = pin!(rests).poll(&mut Context::from_waker(Waker::noop()));
+        matches!(polled, Poll::Ready(true))
+    }
+
+    fn has_come_to_rest(&mut self, cx: &mut Context<'_>) -> bool {
         // The end of a body may have come after all that is in it.
         let ended = matches!(self.poll_ready(cx), Poll::Ready(Ok(0)));
         let is_done = self.read.is_empty() && self.rest.iter().all(Bytes::is_empty);
@@ -132,14 +142,14 @@ impl Http1 {
     }
 
     /// Adds them, and all others that came with them.
-    pub(super) fn take_into(&mut self, mut count: usize, out: &mut BytesMut) -> io::Result<()> {
+    pub(super) fn take_into(&mut self, mut count: usize, out: &mut BytesMut) {
         while count > 0 {
             out.extend_from_slice(&self.read[..count]);
             self.read.advance(count);
             self.framing.took(count);
-            count = self.framing.skip(&mut self.read)?;
+            // What is wrong after them spoils none of them, and is told when more is waited for.
+            count = self.framing.skip(&mut self.read).unwrap_or_default();
         }
-        Ok(())
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Response<()>>> {
