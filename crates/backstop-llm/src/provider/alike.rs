@@ -110,8 +110,12 @@ impl Known {
         let mut after = raw[end..hidden.unwrap_or(raw.len())].to_vec();
         let padding = match hidden {
             Some(hidden) => Padding::String(raw[plain(&raw[hidden..])? + hidden..].to_vec()),
-            // No string, whose spaces would count, is left.
-            None if !after[1..].contains(&b'"') => {
+            // Between brackets spaces mean nothing, which they do not in a string, a number or a word.
+            None if after[1..]
+                .trim_ascii_end()
+                .iter()
+                .all(|it| b"}] ".contains(it)) =>
+            {
                 after.retain(|byte| *byte != b' ');
                 Padding::Spaces
             }
@@ -151,7 +155,10 @@ impl Known {
             Padding::Spaces => {
                 let mut at = 0;
                 for expected in &self.after {
-                    at += rest[at..].iter().take_while(|byte| **byte == b' ').count();
+                    // A line of spaces is not blank: it ends no event.
+                    if !rest[..at].ends_with(b"\n") && !rest[..at].ends_with(b"\r") {
+                        at += rest[at..].iter().take_while(|byte| **byte == b' ').count();
+                    }
                     if rest.get(at) != Some(expected) {
                         return None;
                     }
@@ -176,6 +183,9 @@ fn plain(bytes: &[u8]) -> Option<usize> {
     let is_plain = bytes[length] == b'"' && bytes[..length].iter().all(|byte| *byte >= b' ');
     is_plain.then_some(length)
 }
+
+#[cfg(test)]
+mod oracle;
 
 #[cfg(test)]
 mod tests {
@@ -264,6 +274,16 @@ mod tests {
             "data: [DONE]\n\n".to_owned(),
         ] {
             assert!(taken(Dialect::OpenAi, &first, &then).is_none(), "{then}");
+        }
+    }
+
+    #[test]
+    fn spaces_between_or_in_place_of_blank_lines_count() {
+        let first = anthropic("a", 3);
+        for end in [" \n\n", "\n \n", "\n\n "] {
+            let then = anthropic("b", 0).replace("\n\n", end);
+            let is_alike = !end.contains("\n \n");
+            assert_eq!(taken(Dialect::Anthropic, &first, &then).is_some(), is_alike);
         }
     }
 
