@@ -92,6 +92,8 @@ const TEXTS: [&str; 20] = [
     r#"\",\"content\":\""#,
 ];
 
+const HEADS: [&str; 4] = ["", "event: content_block_delta\n", ": a\n", "\u{feff}"];
+
 /// Events with `$` in place of a text, `#` in place of an index and `~` in place of padding.
 const OPENAI: [&str; 22] = [
     r##"data: {"id":"c","model":"m","choices":[{"index":#,"delta":{"content":"$"},"finish_reason":null}]}"##,
@@ -133,33 +135,27 @@ const ANTHROPIC: [&str; 12] = [
     r##"data: {"type":"message_stop"}"##,
 ];
 
-fn event(shapes: Vec<&'static str>) -> impl Strategy<Value = Vec<u8>> {
-    let frames = select(vec![
-        "\n\n",
-        "\n\n",
-        "\n\n",
-        "\r\n\r\n",
-        "\r\r",
-        "\n \n",
-        "\nid: 1\n\n",
-    ]);
-    let heads = select(vec![
-        "",
-        "",
-        "",
-        "event: content_block_delta\n",
-        ": a\n",
-        "\u{feff}",
-    ]);
-    let change = prop_oneof![
-        12 => Just(None),
-        1 => (any::<prop::sample::Index>(), select(vec![" ", "", "\"", "\\", "\n", "}", ",", "\u{e9}"])).prop_map(Some),
-    ];
-    let texts = prop_oneof![2 => select(&TEXTS[..2]), 1 => select(&TEXTS[..])];
+/// One that is framed as most of its stream are, or in some other way.
+fn event(shapes: Vec<&'static str>, head: &'static str) -> impl Strategy<Value = Vec<u8>> {
+    let frames = select(vec!["\r\n\r\n", "\r\r", "\n \n", "\nid: 1\n\n"]);
+    let frames = prop_oneof![24 => Just("\n\n"), 1 => frames];
+    let heads = prop_oneof![24 => Just(head), 1 => select(&HEADS[..])];
+    let other = select(vec![" ", "", "\"", "\\", "\n", "}", ",", "\u{e9}"]);
+    let change = (any::<prop::sample::Index>(), other).prop_map(Some);
+    let changes = prop_oneof![40 => Just(None), 1 => change];
+    let texts = prop_oneof![4 => select(&TEXTS[..2]), 1 => select(&TEXTS[..])];
     let padding = select(vec!["", " ", "   "]);
-    let index = select(vec!["0", "0", "0", "1"]);
-    (select(shapes), texts, index, padding, heads, frames, change).prop_map(
-        |(shape, text, index, padding, head, frame, change)| {
+    let index = prop_oneof![9 => Just("0"), 1 => Just("1")];
+    (
+        select(shapes),
+        texts,
+        index,
+        padding,
+        heads,
+        frames,
+        changes,
+    )
+        .prop_map(|(shape, text, index, padding, head, frame, change)| {
             let filled = shape.replace('#', index).replace('~', padding);
             let event = format!("{head}{}{frame}", filled.replace('$', text));
             let mut event = event.into_bytes();
@@ -168,17 +164,15 @@ fn event(shapes: Vec<&'static str>) -> impl Strategy<Value = Vec<u8>> {
                 event.splice(at..=at, with.bytes());
             }
             event
-        },
-    )
+        })
 }
 
 /// Streams of few shapes each, so that events alike follow each other.
 fn streams(shapes: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
     let few = prop::sample::subsequence(shapes, 1..=3);
-    let events = few.prop_flat_map(|few| prop::collection::vec(event(few), 1..24));
-    (select(shapes), events).prop_map(|(first, events)| {
-        let first = first.replace(['$', '~'], "").replace('#', "0");
-        [first.as_bytes(), b"\n\n", &*events.concat()].concat()
+    (few, select(&HEADS[..])).prop_flat_map(|(few, head)| {
+        let events = prop::collection::vec(event(few, head), 1..24);
+        events.prop_map(|events| events.concat())
     })
 }
 
