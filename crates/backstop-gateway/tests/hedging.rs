@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use backstop_simulator::Fault;
-use common::{Setup, hello_streamed};
+use common::{PRICES, Setup, hello_streamed};
 
 const PRIMARY: &str = "anthropic:claude-opus-4-8";
 const BACKUP: &str = "openai:gpt-5.5";
@@ -15,12 +15,6 @@ const SLOW: Duration = Duration::from_secs(20);
 
 const HEDGED: &str = "hedge = { first_token = \"50ms\", answer = \"50ms\" }\n\
                       timeout = { first_token = \"30s\", answer = \"30s\", idle = \"30s\" }";
-
-const PRICES: &str = r#"
-[prices]
-"anthropic:claude-opus-4-8" = { input = 5.0, output = 25.0 }
-"openai:gpt-5.5" = { input = 1.0, output = 4.0 }
-"#;
 
 #[tokio::test]
 async fn a_slow_primary_loses_to_the_backup_and_both_are_accounted_for() {

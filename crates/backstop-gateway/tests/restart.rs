@@ -4,13 +4,55 @@ mod common;
 #[path = "common/program.rs"]
 mod program;
 
-use std::{fs, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
-use backstop_simulator::{Dialect, Fault, Reply};
+use backstop_simulator::{Dialect, Fault, Reply, Simulator};
 use common::{Answer, hello, simulator};
 use program::Program;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, timeout};
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
+
+/// The files of a program that keeps its state, in front of one provider.
+struct Setup {
+    _directory: TempDir,
+    state: PathBuf,
+    file: PathBuf,
+    provider: Simulator,
+}
+
+impl Setup {
+    async fn of(model: &str) -> Self {
+        let directory = tempfile::tempdir().expect("can be made");
+        let state = directory.path().join("state.json");
+        let file = directory.path().join("backstop.toml");
+        let provider = simulator(Dialect::OpenAi, Reply::text("hello")).await;
+        let config = format!(
+            "state_file = \"{}\"\n[providers.p]\ndialect = \"openai\"\nbase_url = \"{}\"\n\
+             [models.smart]\n{model}\n",
+            state.display(),
+            provider.base_url(),
+        );
+        fs::write(&file, config).expect("can be written");
+        Self {
+            _directory: directory,
+            state,
+            file,
+            provider,
+        }
+    }
+
+    /// Waits until this is in the state that is kept.
+    async fn kept(&self, what: &str) {
+        let is_kept = || fs::read_to_string(&self.state).is_ok_and(|state| state.contains(what));
+        let kept = async {
+            while !is_kept() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(common::BOUND, kept).await.expect("it is kept");
+    }
+}
 
 async fn put(program: &Program, path: &str, body: &Value) {
     let request = reqwest::Client::new().put(program.url(path));
@@ -27,31 +69,9 @@ async fn served_by(program: &Program) -> String {
 
 #[tokio::test]
 async fn what_was_changed_by_hand_holds_after_the_program_was_killed() {
-    let directory = tempfile::tempdir().expect("can be made");
-    let state = directory.path().join("state.json");
-    let file = directory.path().join("backstop.toml");
-    let provider = simulator(Dialect::OpenAi, Reply::text("hello")).await;
-    let config = format!(
-        "state_file = \"{}\"\n[providers.p]\ndialect = \"openai\"\nbase_url = \"{}\"\n\
-         [models.smart]\ncandidates = [\"p:a\", \"p:b\", \"p:c\", \"p:d\"]\n",
-        state.display(),
-        provider.base_url(),
-    );
-    fs::write(&file, config).expect("can be written");
-    let kept = |what: &'static str| {
-        let state = state.clone();
-        let kept = async move {
-            while !fs::read_to_string(&state)
-                .unwrap_or_default()
-                .contains(what)
-            {
-                sleep(Duration::from_millis(5)).await;
-            }
-        };
-        async { timeout(common::BOUND, kept).await.expect("it is kept") }
-    };
+    let setup = Setup::of(r#"candidates = ["p:a", "p:b", "p:c", "p:d"]"#).await;
 
-    let program = Program::start(&file).await;
+    let program = Program::start(&setup.file).await;
     assert_eq!(served_by(&program).await, "p:a");
     put(
         &program,
@@ -62,10 +82,10 @@ async fn what_was_changed_by_hand_holds_after_the_program_was_killed() {
     let off = json!({ "enabled": false });
     put(&program, "/admin/models/smart/candidates/p:c", &off).await;
     put(&program, "/admin/circuits/p:d", &json!({ "do": "isolate" })).await;
-    kept("forced_open").await;
+    setup.kept("forced_open").await;
     drop(program);
 
-    let program = Program::start(&file).await;
+    let program = Program::start(&setup.file).await;
     assert_eq!(served_by(&program).await, "p:a");
     put(&program, "/admin/circuits/p:d", &json!({ "do": "reset" })).await;
     assert_eq!(served_by(&program).await, "p:d");
@@ -75,57 +95,38 @@ async fn what_was_changed_by_hand_holds_after_the_program_was_killed() {
     put(&program, "/admin/models/smart/order", &json!([])).await;
     assert!(program.stop().await.success());
 
-    let program = Program::start(&file).await;
+    let program = Program::start(&setup.file).await;
     assert_eq!(served_by(&program).await, "p:a");
 }
 
 #[tokio::test]
 async fn an_open_circuit_is_open_after_the_program_was_killed() {
-    let directory = tempfile::tempdir().expect("can be made");
-    let state = directory.path().join("state.json");
-    let file = directory.path().join("backstop.toml");
-    let provider = simulator(Dialect::OpenAi, Reply::text("hello")).await;
-    provider.fault(Fault::unavailable().times(1));
-    let config = format!(
-        "state_file = \"{}\"\n[providers.p]\ndialect = \"openai\"\nbase_url = \"{}\"\n\
-         [models.smart]\ncandidates = [\"p:a\", \"p:b\"]\nretry = {{ attempts = 1 }}\n\
-         breaker = {{ failures = 1, open_for = \"10m\" }}\n",
-        state.display(),
-        provider.base_url(),
-    );
-    fs::write(&file, config).expect("can be written");
+    let setup = Setup::of(
+        r#"candidates = ["p:a", "p:b"]
+retry = { attempts = 1 }
+breaker = { failures = 1, open_for = "10m" }"#,
+    )
+    .await;
+    setup.provider.fault(Fault::unavailable().times(1));
     for calls in [2, 3] {
-        let program = Program::start(&file).await;
+        let program = Program::start(&setup.file).await;
         assert_eq!(served_by(&program).await, "p:b");
-        assert_eq!(provider.count(), calls, "the first is left alone");
-        let began = Instant::now();
-        while !fs::read_to_string(&state)
-            .unwrap_or_default()
-            .contains("\"open\"")
-        {
-            assert!(began.elapsed() < Duration::from_secs(5), "it is kept soon");
-            sleep(Duration::from_millis(5)).await;
-        }
+        assert_eq!(setup.provider.count(), calls, "the first is left alone");
+        setup.kept("\"open\"").await;
     }
 }
 
 #[tokio::test]
 async fn a_state_that_can_not_be_read_keeps_nobody_from_starting() {
-    let directory = tempfile::tempdir().expect("can be made");
-    let state = directory.path().join("state.json");
-    let file = directory.path().join("backstop.toml");
-    let provider = simulator(Dialect::OpenAi, Reply::text("hello")).await;
-    provider.fault(Fault::unavailable().times(1));
-    let config = format!(
-        "state_file = \"{}\"\n[providers.p]\ndialect = \"openai\"\nbase_url = \"{}\"\n\
-         [models.smart]\ncandidates = [\"p:a\", \"p:b\"]\nretry = {{ attempts = 1 }}\n",
-        state.display(),
-        provider.base_url(),
-    );
-    fs::write(&file, config).expect("can be written");
+    let setup = Setup::of(
+        r#"candidates = ["p:a", "p:b"]
+retry = { attempts = 1 }"#,
+    )
+    .await;
+    setup.provider.fault(Fault::unavailable().times(1));
     for broken in ["", "{", "[]", "{\"circuits\":{\"p:a\":7},\"changes\":{}}"] {
-        fs::write(&state, broken).expect("can be written");
-        let program = Program::start(&file).await;
+        fs::write(&setup.state, broken).expect("can be written");
+        let program = Program::start(&setup.file).await;
         assert!(served_by(&program).await.starts_with("p:"));
         assert!(program.stop().await.success());
     }

@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use backstop_simulator::{Dialect, Fault, Pace, Simulator};
-use common::{Answer, Running, Setup, hello};
+use common::{Answer, PRICES, Running, Setup, hello};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -85,12 +85,6 @@ async fn who_wants_some_retries_has_them_as_far_as_the_operator_allows() {
         assert_eq!(answer.status == 200, tried > 2, "{wanted}: {}", answer.body);
     }
 }
-
-const PRICES: &str = r#"
-[prices]
-"anthropic:claude-opus-4-8" = { input = 5.0, output = 25.0 }
-"openai:gpt-5.5" = { input = 1.0, output = 4.0 }
-"#;
 
 #[tokio::test]
 async fn who_wants_the_cheapest_or_none_above_a_price_gets_it() {

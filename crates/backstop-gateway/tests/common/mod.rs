@@ -19,6 +19,13 @@ pub(crate) const PRIMARY: &str =
 /// What the backup says.
 pub(crate) const BACKUP: &str = "The backup says hello.";
 
+/// What the two cost, for a config.
+pub(crate) const PRICES: &str = r#"
+[prices]
+"anthropic:claude-opus-4-8" = { input = 5.0, output = 25.0 }
+"openai:gpt-5.5" = { input = 1.0, output = 4.0 }
+"#;
+
 /// Nothing in these tests takes this long unless something is broken.
 pub(crate) const BOUND: Duration = Duration::from_secs(30);
 
