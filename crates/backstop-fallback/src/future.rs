@@ -72,6 +72,7 @@ where
 {
     type Output = Result<Res, E>;
 
+    // What is rare is kept out of here, so that what remains costs less than calling it would.
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
