@@ -143,7 +143,7 @@ pub fn clear_fault() {
 #[inline]
 #[must_use]
 pub fn is_first() -> bool {
-    !scope::has_deposited() && !slots(|slots| slots.beside.get())
+    !slots(|slots| slots.beside.get()) && !scope::has_deposited()
 }
 
 /// Says for what is called while the guard lives that something else has been asked before it, and

@@ -61,8 +61,15 @@ pub fn note_deposit() {
 
 /// Whether the open trail tells that the call has made its deposit into a budget. A candidate that
 /// was passed over without being called has made none.
+#[inline]
 pub(super) fn has_deposited() -> bool {
-    has_failed() && with_trail(|trail| trail.has_deposited())
+    has_failed() && tells_of_deposit()
+}
+
+#[cold]
+#[inline(never)]
+fn tells_of_deposit() -> bool {
+    with_trail(|trail| trail.has_deposited())
 }
 
 /// A place on the open trail.
