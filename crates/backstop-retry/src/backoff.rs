@@ -86,14 +86,9 @@ impl Exponential {
         })
     }
 
-    /// The wait after a call's `number`th failure, from 1 on.
-    pub(crate) fn nth_wait(&self, number: u32) -> Duration {
-        Duration::from_nanos(self.doubled(number.saturating_sub(1)))
-    }
-
-    fn doubled(&self, times: u32) -> u64 {
-        let doubled = u128::from(self.next) << times.min(64);
-        u64::try_from(doubled).unwrap_or(u64::MAX).min(self.cap)
+    fn advance(&mut self, doublings: u32) {
+        let next = u128::from(self.next) << doublings.min(64);
+        self.next = u64::try_from(next).unwrap_or(u64::MAX).min(self.cap);
     }
 }
 
@@ -108,12 +103,12 @@ impl Iterator for Exponential {
 
     fn next(&mut self) -> Option<Duration> {
         let wait = Duration::from_nanos(self.next);
-        self.next = self.doubled(1);
+        self.advance(1);
         Some(wait)
     }
 
     fn nth(&mut self, n: usize) -> Option<Duration> {
-        self.next = self.doubled(u32::try_from(n).unwrap_or(u32::MAX));
+        self.advance(u32::try_from(n).unwrap_or(u32::MAX));
         self.next()
     }
 

@@ -36,7 +36,10 @@ impl<B: Backoff> Waits<B> {
         // failures how far along it: both go on in step.
         let usual = self.backoff.next_wait(random)?;
         let own = if THROTTLED.contains(fault.kind()) {
-            let throttled = rules.throttled.nth_wait(number);
+            let throttled = rules
+                .throttled
+                .clone()
+                .nth(number.saturating_sub(1) as usize)?;
             rules.jitter.throttled().spread(throttled, random)
         } else if self.backoff.is_jittered() {
             usual
