@@ -17,7 +17,7 @@ use crate::{
     alerts::{self, Alerts},
     callers::Callers,
     changes::{self, Changes},
-    config::{Config, ConfigError, Telemetry},
+    config::{Config, ConfigError, Files, Telemetry},
     fixed,
     history::History,
     in_flight::InFlight,
@@ -57,6 +57,8 @@ pub(crate) struct Shared {
     started: Config,
     /// Tells streams that the time to finish is over.
     pub(crate) stopping: Arc<Notify>,
+    /// What was in the files that a config was last read from, whether or not it was refused.
+    files: Mutex<Files>,
     /// Why the config was refused that was to be loaded last.
     refusal: Mutex<Option<String>>,
 }
@@ -99,6 +101,7 @@ impl Gateway {
                 altered: Notify::new(),
                 chaos,
                 tls,
+                files: Mutex::new(config.files.clone()),
                 started: config,
                 stopping: Arc::default(),
                 refusal: Mutex::default(),
@@ -170,10 +173,24 @@ impl Gateway {
     /// Where the config is wrong, or would do away with the keys of a gateway that is open to
     /// other machines. The gateway then goes on as it was.
     pub fn reload(&self, config: Result<Config, ConfigError>) -> Result<(), BoxError> {
+        self.reload_by(|files| {
+            if let Ok(config) = &config {
+                files.clone_from(&config.files);
+            }
+            config
+        })
+    }
+
+    fn reload_by(
+        &self,
+        read: impl FnOnce(&mut Files) -> Result<Config, ConfigError>,
+    ) -> Result<(), BoxError> {
         let shared = &self.shared;
-        // Held all the while, so that nothing is changed in between, and reloads take turns.
+        // Held all the while, so that nothing is changed in between, and reloads take turns: what
+        // was read last is what runs.
         let mut changes = shared.changes.hold();
         let before = self.running();
+        let config = read(&mut shared.files.lock().unwrap_or_else(PoisonError::into_inner));
         let replaced = config.map_err(BoxError::from).and_then(|config| {
             config.may_listen_on(shared.started.listen)?;
             let running = Running::new(config, Some(&before), &shared.chaos, &shared.history)?;
@@ -218,9 +235,18 @@ impl Gateway {
     /// Goes on by what the file says now that the config came from.
     pub(crate) fn reload_file(&self) -> Result<(), BoxError> {
         match &self.running().config.file {
-            Some(path) => self.reload(Config::load(path)),
+            Some(path) => self.reload_by(|files| {
+                *files = Files::default();
+                Config::load_noting(path, files)
+            }),
             None => Err("the config came from no file".into()),
         }
+    }
+
+    /// What was in the files that a config was last read from, whether or not it was refused.
+    pub(crate) fn files(&self) -> Files {
+        let files = self.shared.files.lock();
+        files.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Why the config was refused that was to be loaded last, if it was.

@@ -3,6 +3,7 @@
 //! A value of these types is valid: reading is the only way to one, and refuses what can't work.
 
 mod error;
+mod files;
 mod model;
 mod nearest;
 mod policy;
@@ -12,7 +13,6 @@ mod units;
 
 use std::{
     collections::BTreeMap,
-    fs,
     net::{Ipv4Addr, SocketAddr},
     num::{NonZeroU32, NonZeroU64},
     path::{Path, PathBuf},
@@ -25,12 +25,12 @@ use backstop_llm::{Dialect, Secret};
 use crate::callers::Hash;
 
 use self::policy::ANSWER;
-pub(crate) use self::units::write_duration;
 pub use self::{
     error::{ConfigError, OpenToAll, Problem},
     model::{Candidate, Model, Ordering, Price, Target},
     policy::{Backoff, Breaker, Continuation, Hedge, Retry, Timeouts},
 };
+pub(crate) use self::{files::Files, units::write_duration};
 
 /// Where the gateway listens unless told otherwise.
 pub const DEFAULT_LISTEN: SocketAddr =
@@ -42,8 +42,8 @@ pub const DEFAULT_LISTEN: SocketAddr =
 pub struct Config {
     /// The file that it came from, if it came from one.
     pub file: Option<PathBuf>,
-    /// The files that it names and that are a part of it: keys, certificates.
-    pub(crate) files: Vec<PathBuf>,
+    /// All that it was read from: that file, and those that it names for keys and certificates.
+    pub(crate) files: Files,
     /// Where to listen.
     pub listen: SocketAddr,
     /// Whether that was said elsewhere than in the file.
@@ -80,12 +80,18 @@ impl Config {
     ///
     /// Where the file can't be read, or anything in it is wrong.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        Self::load_noting(path, &mut Files::default())
+    }
+
+    /// The same. Which files it was read from is told even where they are wrong: they may be put
+    /// right.
+    pub(crate) fn load_noting(path: &Path, files: &mut Files) -> Result<Self, ConfigError> {
+        let text = files.read(path).map_err(|source| ConfigError::Unreadable {
             path: path.to_owned(),
             source,
         })?;
         let environment = |name: &str| std::env::var(name).ok();
-        let mut config = Self::parse(&path.display().to_string(), &text, &environment)?;
+        let mut config = Self::read(&path.display().to_string(), &text, &environment, files)?;
         config.file = Some(path.to_owned());
         Ok(config)
     }
@@ -100,8 +106,18 @@ impl Config {
         text: &str,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        let (mut config, files) = reader::Document::read(file, text, environment, read::config)?;
-        config.files = files;
+        Self::read(file, text, environment, &mut Files::default())
+    }
+
+    fn read(
+        file: &str,
+        text: &str,
+        environment: &dyn Fn(&str) -> Option<String>,
+        files: &mut Files,
+    ) -> Result<Self, ConfigError> {
+        let read = reader::Document::read(file, text, environment, files, read::config);
+        let mut config = read?;
+        config.files = files.clone();
         Ok(config)
     }
 
@@ -115,11 +131,6 @@ impl Config {
         self.listen = listen;
         self.told_where = true;
         Ok(())
-    }
-
-    /// Every file that it is made of.
-    pub(crate) fn all_files(&self) -> Vec<PathBuf> {
-        self.file.iter().chain(&self.files).cloned().collect()
     }
 
     /// Whether it may be open to all who reach this address.

@@ -13,7 +13,7 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use self::{models::Known, policies::Policies};
 use super::{
-    Alerts, Config, DEFAULT_LISTEN, Limits, Telemetry, Tls,
+    Alerts, Config, DEFAULT_LISTEN, Files, Limits, Telemetry, Tls,
     reader::{Table, Value},
 };
 
@@ -63,7 +63,7 @@ pub(super) fn config(root: &mut Table<'_>) -> Option<Config> {
     }
     Some(Config {
         file: None,
-        files: Vec::new(),
+        files: Files::default(),
         state_file: state_file.map(PathBuf::from),
         told_where: false,
         listen: listen.map_or(DEFAULT_LISTEN, |(listen, _)| listen),

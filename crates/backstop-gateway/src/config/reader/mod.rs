@@ -7,12 +7,15 @@
 mod table;
 mod value;
 
-use std::{cell::RefCell, ops::Range, path::PathBuf};
+use std::{cell::RefCell, io, mem, ops::Range, path::Path};
 
 use toml::de::DeTable;
 
 pub(super) use self::{table::Table, value::Value};
-use super::error::{ConfigError, Problem};
+use super::{
+    error::{ConfigError, Problem},
+    files::Files,
+};
 
 /// Looks a variable of the environment up.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -23,23 +26,24 @@ pub(super) struct Document<'a> {
     environment: Environment<'a>,
     problems: RefCell<Vec<(Range<usize>, String, String)>>,
     /// The files that values were read from.
-    files: RefCell<Vec<PathBuf>>,
+    files: RefCell<Files>,
 }
 
 impl<'a> Document<'a> {
-    /// Reads all of `text` by `read`, which returns `None` only after it told of a problem. Gives
-    /// back what was read, and which other files it is in.
+    /// Reads all of `text` by `read`, which returns `None` only after it told of a problem. Which
+    /// other files it is in is noted in `files`.
     pub(super) fn read<T>(
         file: &str,
         text: &str,
         environment: Environment<'_>,
+        files: &mut Files,
         read: impl FnOnce(&mut Table<'_>) -> Option<T>,
-    ) -> Result<(T, Vec<PathBuf>), ConfigError> {
+    ) -> Result<T, ConfigError> {
         let document = Document {
             text,
             environment,
             problems: RefCell::default(),
-            files: RefCell::default(),
+            files: RefCell::new(mem::take(files)),
         };
         let mut result = None;
         match DeTable::parse(text) {
@@ -54,12 +58,16 @@ impl<'a> Document<'a> {
                 "",
             ),
         }
+        *files = document.files.take();
         match result {
-            Some(value) if document.problems.borrow().is_empty() => {
-                Ok((value, document.files.into_inner()))
-            }
+            Some(value) if document.problems.borrow().is_empty() => Ok(value),
             _ => Err(document.into_error(file)),
         }
+    }
+
+    /// The text of another file.
+    fn file(&self, path: &str) -> io::Result<String> {
+        self.files.borrow_mut().read(Path::new(path))
     }
 
     fn problem(&self, at: Range<usize>, what: impl Into<String>, instead: impl Into<String>) {

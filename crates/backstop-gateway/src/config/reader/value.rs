@@ -65,10 +65,7 @@ impl<'a> Value<'a> {
             let name = &rest[start + 2..start + end];
             expanded.push_str(&rest[..start]);
             let value = match name.strip_prefix("file:") {
-                Some(path) => {
-                    self.document.files.borrow_mut().push(path.into());
-                    std::fs::read_to_string(path).ok()
-                }
+                Some(path) => self.document.file(path).ok(),
                 None => (self.document.environment)(name),
             };
             match value
@@ -104,8 +101,7 @@ impl<'a> Value<'a> {
     /// The text of the file that the string names. Another text in it is another config.
     pub(in crate::config) fn file(&self) -> Option<String> {
         let path = self.string()?;
-        self.document.files.borrow_mut().push(path.clone().into());
-        match std::fs::read_to_string(&path) {
+        match self.document.file(&path) {
             Ok(text) => Some(text),
             Err(error) => {
                 let what = format_args!("names the file {path}, which can't be read: {error}");
