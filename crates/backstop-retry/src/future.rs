@@ -115,7 +115,10 @@ where
             return Err(result);
         };
         let mut timer = Timer::new();
-        timer.set(Deadline::after(Instant::now(), wait).instant());
+        // A timer of no time at all would still take up to a millisecond, tokio's resolution.
+        if !wait.is_zero() {
+            timer.set(Deadline::after(Instant::now(), wait).instant());
+        }
         // What the attempt held is given back first: its place in a limit, say.
         self.set(Self::Waiting {
             timer,
@@ -148,7 +151,9 @@ where
         let StateProj::Waiting { timer, paid, last } = self.as_mut().project() else {
             return Poll::Ready(Ok(()));
         };
-        ready!(timer.poll(cx));
+        if timer.is_set() {
+            ready!(timer.poll(cx));
+        }
         let ready = call.poll_ready(cx)?;
         if ready.is_pending() || (last.is_some() && call.is_late()) {
             if let Some(last) = last.take() {

@@ -1,10 +1,11 @@
 //! How long is waited, and when it is not worth waiting.
 
-use std::{cell::Cell, collections::HashSet, future::ready, num::NonZeroU32, time::Duration};
+use std::{cell::Cell, collections::HashSet, future::ready, iter, num::NonZeroU32, time::Duration};
 
 use backstop_core::{Classify, Deadline, Fault, FaultKind, Verdict, classify_fn, context};
 use backstop_retry::{Backoff, Exponential, Jitter, Random, RetryLayer, backoff::Decorrelated};
 use tokio::time::Instant;
+use tokio_test::{assert_ready, task};
 use tower::{Layer, ServiceExt, service_fn};
 
 const MS: Duration = Duration::from_millis(1);
@@ -67,6 +68,19 @@ async fn an_iterator_of_durations_is_a_backoff_and_its_end_is_the_end() {
         .jitter(Jitter::None)
         .backoff(listed);
     assert_eq!(waits(layer, &[DOWN]).await, [MS, 2 * MS]);
+}
+
+// There is no runtime here, and so no timer.
+#[test]
+fn where_there_is_nothing_to_wait_for_the_next_attempt_is_made_at_once() {
+    let calls = Cell::new(0);
+    let service = service_fn(|()| {
+        calls.set(calls.get() + 1);
+        ready(Err::<(), _>(DOWN))
+    });
+    let layer = layer().backoff(iter::repeat(Duration::ZERO));
+    let result = assert_ready!(task::spawn(layer.layer(service).oneshot(())).poll());
+    assert_eq!((result, calls.get()), (Err(DOWN), 3));
 }
 
 #[tokio::test(start_paused = true)]
