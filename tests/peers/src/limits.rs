@@ -32,11 +32,13 @@ const fn limit(row: &'static str, path: Path, at_most: f64, goal: f64) -> Limit 
     }
 }
 
-const LIMITS: [Limit; 13] = [
+const LIMITS: [Limit; 15] = [
     limit("backstop timeout", Ready, 160.0, 130.0),
     limit("backstop timeout", Pending, 1070.0, 900.0),
     limit("backstop retry", Ready, 140.0, 130.0),
+    limit("backstop retry", Failing, 1270.0, 1270.0),
     limit("backstop retry + budget", Ready, 160.0, 150.0),
+    limit("backstop retry + budget", Failing, 1420.0, 1420.0),
     limit("backstop circuit breaker, consecutive", Ready, 110.0, 110.0),
     limit(
         "backstop circuit breaker, consecutive",

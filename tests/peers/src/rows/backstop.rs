@@ -1,6 +1,6 @@
 //! Our own layers.
 
-use std::num::NonZeroU32;
+use std::{iter, num::NonZeroU32, time::Duration};
 
 use backstop_circuit_breaker::{CircuitBreakerService, Policy};
 use backstop_core::{Budget, FaultKinds, ServedBy, Stamp};
@@ -82,17 +82,23 @@ pub(super) fn rows() -> Vec<Row> {
     let flaky = Bare::<u64, Flaky, Error>::new(Flaky::new());
     let timeout = TimeoutLayer::new().total(NEVER);
     let retry = RetryLayer::new();
+    // As its peers do: a wait would be measured instead of the layer.
+    let at_once = retry.clone().backoff(iter::repeat(Duration::ZERO));
     let budget = Budget::ratio(0.2).expect("a fifth is a share");
+    let plenty = Budget::ratio(1.0).expect("all is a share");
     let fallback = FallbackLayer::new(up.clone());
     let served_by = ServedByLayer::new("primary");
     let default = Policy::new();
     vec![
-        Row::new("backstop timeout", timeout.layer(up.clone())),
-        Row::new("backstop retry", retry.layer(up.clone())),
+        Row::new("backstop timeout", timeout.layer(up.clone()))
+            .failing(Answered::None, timeout.layer(down.clone())),
+        Row::new("backstop retry", retry.layer(up.clone()))
+            .failing(Answered::All, at_once.layer(flaky.clone())),
         Row::new(
             "backstop retry + budget",
             retry.budget(budget).layer(up.clone()),
-        ),
+        )
+        .failing(Answered::All, at_once.budget(plenty).layer(flaky.clone())),
         Row::new(
             "backstop circuit breaker, consecutive",
             breaker(consecutive(), up.clone()),
