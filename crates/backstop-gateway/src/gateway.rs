@@ -22,7 +22,6 @@ use crate::{
     history::History,
     in_flight::InFlight,
     metrics::Metrics,
-    operator,
     server::{self, Acceptor, Workers},
     stack::{self, Chaos, Circuits, ModelStack, Providers},
     stats::Stats,
@@ -149,10 +148,10 @@ impl Gateway {
     pub fn serve_admin(&self, listener: TcpListener) -> AdminServer {
         let gateway = self.clone();
         AdminServer(tokio::spawn(async move {
-            let app = operator::open_router().with_state(gateway.clone());
+            let app = server::App::operator(&gateway);
             let limits = gateway.running().config.limits.clone();
             let here = Workers::here();
-            server::serve(&here, listener, None, app.into(), &limits, pending(), || {}).await;
+            server::serve(&here, listener, None, app, &limits, pending(), || {}).await;
         }))
     }
 

@@ -7,21 +7,19 @@ use std::time::Duration;
 use backstop_gateway::config::Config;
 use backstop_simulator::{Dialect, Simulator};
 use common::{BOUND, Setup};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 const PRIMARY: &str = "anthropic:claude-opus-4-8";
 const BACKUP: &str = "openai:gpt-5.5";
 
 async fn put(setup: &Setup, path: &str, body: Value) -> u16 {
-    let put = setup.gateway.client.put(setup.gateway.url(path));
-    let put = put.header("content-type", "application/json");
-    let answer = put.timeout(BOUND).body(body.to_string()).send().await;
-    answer.expect("an answer comes").status().as_u16()
+    setup.admin(Method::PUT, path, body).await.status
 }
 
 async fn status(setup: &Setup) -> Value {
-    let answer = setup.gateway.get("/status.json").send().await;
-    answer.expect("an answer comes").json().await.expect("JSON")
+    let shown = setup.admin(Method::GET, "/status.json", Value::Null).await;
+    shown.json()
 }
 
 /// Reloads with `model` more of the model, and `more` besides.

@@ -52,7 +52,8 @@ impl Explain {
         if !status.is_success() {
             // The gateway's own word, if it is that, else whoever's is there.
             let told = serde_json::from_str::<serde_json::Value>(&body);
-            if let Some(why) = told.as_ref().ok().and_then(|told| told["error"].as_str()) {
+            let told = told.unwrap_or_default();
+            if let Some(why) = told["error"]["message"].as_str() {
                 return Err(why.into());
             }
             return Err(format!("{status}: {}", body.trim()).into());

@@ -8,6 +8,7 @@ use axum::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, StatusCode, header};
 
+use super::told::refused;
 use crate::{callers::Hash, gateway::Gateway};
 
 /// Passes on the requests of those who may.
@@ -17,8 +18,7 @@ pub(super) async fn check(
     next: Next,
 ) -> Response {
     if is_from_elsewhere(request.headers()) {
-        let why = "Another site asked the browser for this.\n";
-        return (StatusCode::FORBIDDEN, why).into_response();
+        return elsewhere();
     }
     let running = gateway.running();
     let config = &running.config;
@@ -31,18 +31,24 @@ pub(super) async fn check(
     }
     // A browser asks for the key, which goes into the place of a password.
     let ask = (header::WWW_AUTHENTICATE, "Basic realm=\"backstop\"");
-    let why = "This needs the key whose hash is `sha256` in [admin].\n";
-    (StatusCode::UNAUTHORIZED, [ask], why).into_response()
+    let why = "This needs the key whose hash is `sha256` in [admin].";
+    ([ask], refused(StatusCode::UNAUTHORIZED, why)).into_response()
 }
 
 /// Passes on what comes to a listener that is the operator's alone, but for what a page of another
 /// site makes a browser on this machine ask.
 pub(super) async fn check_site(request: Request, next: Next) -> Response {
     if is_from_elsewhere(request.headers()) || !is_meant(request.headers()) {
-        let why = "Another site asked the browser for this.\n";
-        return (StatusCode::FORBIDDEN, why).into_response();
+        return elsewhere();
     }
     next.run(request).await
+}
+
+fn elsewhere() -> Response {
+    refused(
+        StatusCode::FORBIDDEN,
+        "Another site asked the browser for this.",
+    )
 }
 
 /// Whether a browser says that a page of another site makes the request. It would bring along the

@@ -3,22 +3,19 @@
 use axum::{
     Json,
     extract::{Path, State},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
 
+use super::told::{done, refused};
 use crate::{changes::Unchanged, gateway::Gateway, text};
 
 /// Reads the config file again.
 pub(super) async fn reload(State(gateway): State<Gateway>) -> Response {
     match gateway.reload_file() {
         Ok(()) => done(),
-        Err(error) => refused(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            &text::with_causes(&*error),
-        ),
+        Err(error) => refused(StatusCode::UNPROCESSABLE_ENTITY, text::with_causes(&*error)),
     }
 }
 
@@ -75,13 +72,9 @@ pub(super) async fn circuit(
     } else {
         refused(
             StatusCode::NOT_FOUND,
-            &format!("no candidate is named {name:?}"),
+            format!("no candidate is named {name:?}"),
         )
     }
-}
-
-fn done() -> Response {
-    Json(json!({ "ok": true })).into_response()
 }
 
 fn changed(model: &str, result: Result<(), Unchanged>) -> Response {
@@ -90,9 +83,5 @@ fn changed(model: &str, result: Result<(), Unchanged>) -> Response {
         Err(Unchanged::NoModel) => format!("no model is named {model:?}"),
         Err(Unchanged::NoCandidate(error)) => error.to_string(),
     };
-    refused(StatusCode::NOT_FOUND, &why)
-}
-
-fn refused(status: StatusCode, why: &str) -> Response {
-    (status, Json(json!({ "ok": false, "error": why }))).into_response()
+    refused(StatusCode::NOT_FOUND, why)
 }

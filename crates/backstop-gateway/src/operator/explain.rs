@@ -12,10 +12,10 @@ use backstop_core::FaultKind;
 use backstop_llm::{ChatRequest, Dialect};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
+use super::told::refused;
 use crate::{
-    config::Ordering,
+    config::{Hedge, Ordering, write_duration},
     gateway::Gateway,
     routing::Wishes,
     stack::{ModelStack, Selection},
@@ -28,6 +28,8 @@ pub(crate) struct Explanation {
     model: String,
     /// In the order in which they would be asked.
     candidates: Vec<Step>,
+    /// Who is started beside the first, where the model hedges.
+    hedge: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -78,15 +80,11 @@ fn explained(
     let running = gateway.running();
     let Some(stack) = running.model(model) else {
         let why = format!("no model is named {model:?}");
-        return refused(StatusCode::NOT_FOUND, &why);
+        return refused(StatusCode::NOT_FOUND, why);
     };
     let others = |name: &str| running.models.get(name);
     let selection = stack.select(request, wishes, &gateway.shared.stats, others);
     Json(Explanation::new(stack, &selection, request)).into_response()
-}
-
-fn refused(status: StatusCode, why: &str) -> Response {
-    (status, Json(json!({ "error": why }))).into_response()
 }
 
 impl Explanation {
@@ -129,8 +127,37 @@ impl Explanation {
         Self {
             model: stack.name.to_string(),
             candidates,
+            hedge: hedge(stack, selection, request),
         }
     }
+}
+
+fn hedge(
+    stack: &ModelStack,
+    selection: &Selection,
+    request: Option<&ChatRequest>,
+) -> Option<String> {
+    let (
+        Hedge {
+            first_token,
+            answer,
+        },
+        whom,
+    ) = stack.beside(selection, request)?;
+    let whom = match (whom, selection.by()) {
+        (Err(why), _) => return Some(format!("nobody is started beside the first: {why}")),
+        (Ok(_), Ordering::Weight) => "another".to_owned(),
+        (Ok(other), _) => other.name.to_string(),
+    };
+    let (first_token, answer) = (write_duration(first_token), write_duration(answer));
+    let after = match request {
+        Some(request) if request.is_streamed() => first_token,
+        Some(_) => answer,
+        None => format!(
+            "{first_token} without a stream's first content, {answer} without a plain answer"
+        ),
+    };
+    Some(format!("{whom} is started beside the first after {after}"))
 }
 
 impl fmt::Display for Explanation {
@@ -142,6 +169,9 @@ impl fmt::Display for Explanation {
             let mark = if step.asked { "✓" } else { "✗" };
             writeln!(f, "  {branch} {mark} {:<32} {}", step.candidate, step.why)?;
         }
-        Ok(())
+        match &self.hedge {
+            Some(hedge) => writeln!(f, "     {hedge}"),
+            None => Ok(()),
+        }
     }
 }

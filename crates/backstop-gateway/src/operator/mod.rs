@@ -8,6 +8,7 @@ mod change;
 mod explain;
 mod page;
 mod status;
+mod told;
 
 use axum::{
     Router,
@@ -50,6 +51,7 @@ fn routes() -> Router<Gateway> {
             put(change::candidate),
         )
         .route("/admin/circuits/{candidate}", put(change::circuit))
+        .route_layer(middleware::map_response(told::in_one_shape))
 }
 
 async fn metrics(State(gateway): State<Gateway>) -> Response {

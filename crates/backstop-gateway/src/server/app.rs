@@ -35,7 +35,16 @@ impl App {
     pub fn new(gateway: &Gateway) -> Self {
         Self {
             calls: Some(gateway.clone()),
-            routes: router(gateway),
+            routes: finished(router(gateway), gateway),
+        }
+    }
+
+    /// The operator's part alone, for whoever reaches it.
+    #[must_use]
+    pub(crate) fn operator(gateway: &Gateway) -> Self {
+        Self {
+            calls: None,
+            routes: finished(operator::open_router(), gateway),
         }
     }
 
@@ -52,15 +61,8 @@ impl App {
     }
 }
 
-impl From<Router> for App {
-    fn from(routes: Router) -> Self {
-        let calls = None;
-        Self { calls, routes }
-    }
-}
-
 /// The routes of a gateway.
-fn router(gateway: &Gateway) -> Router {
+fn router(gateway: &Gateway) -> Router<Gateway> {
     let calls = CALLS.into_iter().map(|(path, dialect)| {
         let ask = move |State(gateway): State<Gateway>, request: Request| {
             ask::ask(gateway, dialect.front(), request)
@@ -72,6 +74,11 @@ fn router(gateway: &Gateway) -> Router {
         .route("/v1/models", get(models::list))
         .route("/healthz", get(healthz))
         .merge(operator::router(gateway))
+}
+
+/// What is asked for elsewhere, or in another way, is answered too.
+fn finished(routes: Router<Gateway>, gateway: &Gateway) -> Router {
+    routes
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
         .with_state(gateway.clone())

@@ -48,7 +48,7 @@ pub(crate) struct Entry {
     weight: u32,
     price: Option<Price>,
     /// Whether its answers are lesser ones.
-    lesser: bool,
+    pub(super) lesser: bool,
 }
 
 impl Entry {

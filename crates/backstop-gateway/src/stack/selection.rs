@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use backstop_core::FaultKind;
 use backstop_llm::{ChatRequest, Error};
 
 use super::{Entry, ModelStack, ordered::Ordered};
 use crate::{
-    config::Ordering,
+    config::{Hedge, Ordering},
     routing::{Sort, Wishes, order},
     stats::Stats,
 };
@@ -66,6 +67,31 @@ impl ModelStack {
             None => self.order.clone(),
         };
         selection
+    }
+
+    /// When another candidate is started beside the first, and which one, or why none; nothing
+    /// where the model does not hedge.
+    pub(crate) fn beside(
+        &self,
+        selection: &Selection,
+        request: Option<&ChatRequest>,
+    ) -> Option<(Hedge, Result<Arc<Entry>, &'static str>)> {
+        let hedge = self.hedge?;
+        let asked = selection.in_turn().into_iter();
+        let mut asked =
+            asked.filter(|it| it.steps_in_after().is_none() && it.refuses(request).is_none());
+        let first = asked.next();
+        let other = first.and_then(|_| asked.find(|it| !it.lesser));
+        let bounded = self.max_attempts.is_some_and(|most| most.get() == 1);
+        // What is taken goes back at once.
+        let paid = self.budget.try_withdraw(FaultKind::TimedOut).is_some();
+        let whom = match other {
+            _ if bounded => Err("`max_attempts` is 1"),
+            None => Err("there is no other but for lesser answers"),
+            Some(_) if !paid => Err("the budget of second tries is spent"),
+            Some(other) => Ok(other),
+        };
+        Some((hedge, whom))
     }
 }
 

@@ -9,7 +9,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use backstop_gateway::{Gateway, config::Config, server::Stopped};
 use backstop_simulator::{Dialect, Fault, Pace, Reply, Simulator};
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
@@ -230,6 +230,16 @@ impl Setup {
             backup,
             gateway,
         }
+    }
+
+    /// Makes a call of the operator's.
+    pub(crate) async fn admin(&self, method: Method, path: &str, body: Value) -> Answer {
+        let request = self.gateway.client.request(method, self.gateway.url(path));
+        let request = request
+            .timeout(BOUND)
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        Answer::read(request.send().await.expect("an answer comes")).await
     }
 
     /// Breaks the primary.
