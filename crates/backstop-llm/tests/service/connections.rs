@@ -170,9 +170,19 @@ async fn many_connections_that_were_closed_as_they_rested_fail_no_request() {
         let request = read(&mut socket).await.expect("is asked");
         socket.write_all(answer(&request).as_bytes()).await.ok();
     });
-    // The runtime hears of what happened to them at its next turn.
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    within(hear()).await;
     ask(&model, hello()).await;
+}
+
+/// Waits until the runtime has heard of all that happened to its sockets until now: it hears of it in
+/// the order in which it happened, or all at once.
+async fn hear() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (here, there) = tokio::join!(TcpStream::connect(address), listener.accept());
+    let (mut here, (mut there, _)) = (here.expect("is there"), there.expect("is asked"));
+    here.write_all(b"!").await.expect("is sent");
+    assert_eq!(there.read_u8().await.expect("has come"), b'!');
 }
 
 /// What comes after an answer, or where none was asked for, is no answer to another request.

@@ -117,6 +117,7 @@ async fn what_is_no_answer_is_a_fault_of_the_connection() {
         "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nHi",
         "SSH-2.0-OpenSSH_9.6\r\n\r\n",
         &endless,
+        &"HTTP/1.1 102 Processing\r\n\r\n".repeat(10_000),
     ] {
         let error = ask(vec![answer.into()], hello())
             .await

@@ -11,7 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use super::framing::Framing;
 use crate::transport::Request;
 
-/// The largest head of an answer. Some servers have ten kilobytes of cookies and policies in it.
+/// The largest head of an answer, with those before it that only say that it is still to come. Some
+/// servers have ten kilobytes of cookies and policies in it.
 pub(super) const MAX: usize = 64 * 1024;
 
 /// The most headers in it.
@@ -57,25 +58,35 @@ pub(super) struct Head {
     pub(super) stays: bool,
 }
 
-/// Reads the head of an answer, where all of it has come. `scanned` bytes are known to have no end
-/// of it.
-pub(super) fn read(read: &mut BytesMut, scanned: &mut usize) -> io::Result<Option<Head>> {
+/// How far the reading of a head has come.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// So many bytes are known to have no end of it.
+    scanned: usize,
+    /// How long those were that came before it.
+    before: usize,
+}
+
+/// Reads the head of an answer, where all of it has come.
+pub(super) fn read(read: &mut BytesMut, progress: &mut Progress) -> io::Result<Option<Head>> {
     loop {
-        let Some(end) = end(read, *scanned) else {
-            if read.len() > MAX {
-                return Err(malformed("the head of the answer is too large"));
-            }
-            *scanned = read.len();
+        let end = end(read, progress.scanned);
+        if progress.before + end.unwrap_or(read.len()) > MAX {
+            return Err(malformed("the head of the answer is too large"));
+        }
+        let Some(end) = end else {
+            progress.scanned = read.len();
             return Ok(None);
         };
-        *scanned = 0;
+        let before = progress.before + end;
+        *progress = Progress::default();
         let head = parse(read.split_to(end).freeze())?;
         match head.response.status() {
             StatusCode::SWITCHING_PROTOCOLS => {
                 return Err(malformed("the answer changes the protocol"));
             }
             // The answer is still to come.
-            status if status.is_informational() => {}
+            status if status.is_informational() => progress.before = before,
             _ => return Ok(Some(head)),
         }
     }
@@ -181,7 +192,7 @@ mod tests {
     use super::*;
 
     fn head(sent: &str) -> io::Result<Head> {
-        let head = read(&mut BytesMut::from(sent), &mut 0)?;
+        let head = read(&mut BytesMut::from(sent), &mut Progress::default())?;
         Ok(head.expect("all of it has come"))
     }
 
@@ -274,10 +285,10 @@ mod tests {
             let sent = format!(
                 "HTTP/1.1 103 Early Hints{end}a: b{end}{end}HTTP/1.1 429 No{end}c: d{end}{end}"
             );
-            let (mut buffer, mut scanned) = (BytesMut::new(), 0);
+            let (mut buffer, mut progress) = (BytesMut::new(), Progress::default());
             for (n, byte) in sent.bytes().enumerate() {
                 buffer.extend_from_slice(&[byte]);
-                let head = read(&mut buffer, &mut scanned).unwrap();
+                let head = read(&mut buffer, &mut progress).unwrap();
                 assert_eq!(head.is_some(), n + 1 == sent.len(), "{n}");
                 if let Some(head) = head {
                     assert_eq!(head.response.status(), 429);
@@ -292,9 +303,32 @@ mod tests {
     fn a_large_head_is_read_and_an_endless_one_is_not() {
         let sent = format!("HTTP/1.1 200 OK\r\na: {}", "b".repeat(MAX - 1024));
         assert!(head(&format!("{sent}\r\n\r\n")).is_ok());
-        let mut endless = BytesMut::from(&*sent);
-        assert!(read(&mut endless, &mut 0).unwrap().is_none());
+        let (mut endless, mut progress) = (BytesMut::from(&*sent), Progress::default());
+        assert!(read(&mut endless, &mut progress).unwrap().is_none());
         endless.extend_from_slice(&[b'b'; 2048]);
-        assert!(read(&mut endless, &mut 0).is_err());
+        assert!(read(&mut endless, &mut progress).is_err());
+    }
+
+    #[test]
+    fn an_answer_that_is_always_still_to_come_is_none() {
+        let hint = "HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n";
+        let last = "HTTP/1.1 200 OK\r\n\r\n";
+        let most = MAX / hint.len() - 1;
+        for (hints, is_one) in [(most, true), (most + 2, false)] {
+            let sent = format!("{}{last}", hint.repeat(hints));
+            assert_eq!(head(&sent).is_ok(), is_one, "in one piece");
+            let mut progress = Progress::default();
+            let read =
+                (0..hints).try_fold(None, |_, _| read(&mut BytesMut::from(hint), &mut progress));
+            let read = read.and_then(|_| read_last(last, &mut progress));
+            assert_eq!(read.is_ok(), is_one, "one by one");
+        }
+    }
+
+    fn read_last(last: &str, progress: &mut Progress) -> io::Result<()> {
+        let head = read(&mut BytesMut::from(last), progress)?;
+        assert!(head.is_some());
+        assert_eq!(progress.before, 0, "the next answer begins anew");
+        Ok(())
     }
 }

@@ -18,7 +18,10 @@ use tokio::{
     task::unconstrained,
 };
 
-use self::{framing::Framing, head::Head};
+use self::{
+    framing::Framing,
+    head::{Head, Progress},
+};
 use super::{Request, connect::Io};
 
 /// How much is read at a time at first: some events of a stream, or the head of an answer.
@@ -41,8 +44,8 @@ pub(super) struct Http1 {
     read: BytesMut,
     /// How much to read next.
     room: usize,
-    /// How far there is no end of a head in it.
-    scanned: usize,
+    /// How far the head of the answer has been read.
+    progress: Progress,
     /// The request's head and body, as far as they are to be written yet.
     rest: [Bytes; 2],
     /// Whether the other side may have seen any of the request.
@@ -59,7 +62,7 @@ impl Http1 {
             io: TokioIo::new(io),
             read: BytesMut::new(),
             room: READ,
-            scanned: 0,
+            progress: Progress::default(),
             rest: Default::default(),
             begun: false,
             framing: Framing::Ended,
@@ -154,7 +157,7 @@ impl Http1 {
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Response<()>>> {
         loop {
-            if let Some(head) = head::read(&mut self.read, &mut self.scanned)? {
+            if let Some(head) = head::read(&mut self.read, &mut self.progress)? {
                 let Head {
                     response,
                     framing,
