@@ -120,8 +120,19 @@ async fn a_proxy_that_the_config_names_is_gone_through() {
 }
 
 #[test]
+fn a_proxy_for_socks_may_be_named_and_is_not_shown() {
+    for scheme in ["socks5", "socks5h"] {
+        let through = format!("proxy = \"{scheme}://me:sk-password@proxy:1080\"");
+        let config = Config::parse("test.toml", &config("https://here", &through), &|_| None);
+        let gateway = backstop_gateway::Gateway::new(config.expect("is right"));
+        let shown = format!("{:?}", gateway.expect("can be made"));
+        assert!(!shown.contains("sk-password"), "{shown}");
+    }
+}
+
+#[test]
 fn a_proxy_that_is_none_is_refused_and_not_shown() {
-    for wrong in ["proxy:3128", "socks5://me:sk-password@proxy:1080", "", "no"] {
+    for wrong in ["proxy:3128", "socks4://me:sk-password@proxy:1080", "", "no"] {
         let toml = config("https://here", &format!("proxy = \"{wrong}\""));
         let refusal = Config::parse("test.toml", &toml, &|_| None).expect_err("is refused");
         let refusal = refusal.to_string();

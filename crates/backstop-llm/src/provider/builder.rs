@@ -93,8 +93,9 @@ impl ProviderBuilder {
         self
     }
 
-    /// Goes through tunnels that this proxy makes (`CONNECT`). Its address may hold a name and a
-    /// password. By default there is none: what the environment says of proxies is not heeded
+    /// Goes through tunnels that this proxy makes: by `CONNECT`, where its address begins with
+    /// `http://` or `https://`, or by SOCKS 5, where it begins with `socks5://` or `socks5h://`; the
+    /// proxy resolves names either way. Its address may hold a name and a password. By default there is none: what the environment says of proxies is not heeded
     /// unless [asked to](Self::proxy_of_environment).
     pub fn proxy(mut self, url: impl Into<Secret>) -> Self {
         self.proxy = Way::Through(url.into());
@@ -251,7 +252,7 @@ impl Way {
                 let to = to.as_str().parse();
                 let to = to.map_err(|error| InvalidProvider::new("base URL", error))?;
                 Proxy::of_environment(&to).map_err(|_| {
-                    let wrong = "the environment's is none that makes tunnels over HTTP";
+                    let wrong = "the environment's is none for HTTP or SOCKS 5";
                     InvalidProvider::new("proxy", wrong)
                 })
             }

@@ -39,8 +39,12 @@ fn of(error: &(dyn Error + 'static)) -> Option<&'static str> {
     // The connectors' own errors have no other way to tell.
     match error.to_string().as_str() {
         "dns error" => Some("name not resolved"),
-        "tunnel error: proxy authorization required" => Some("the proxy wants a password"),
-        text if text.starts_with("tunnel error") => Some("the proxy makes no tunnel"),
+        "tunnel error: proxy authorization required" | "SOCKS error: credentials not accepted" => {
+            Some("the proxy wants a password")
+        }
+        text if text.starts_with("tunnel error") || text.starts_with("SOCKS error") => {
+            Some("the proxy makes no tunnel")
+        }
         _ => None,
     }
 }

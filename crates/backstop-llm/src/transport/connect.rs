@@ -6,7 +6,10 @@ use backstop_core::BoxError;
 use http::Uri;
 use hyper::rt::{Read, Write};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::{Connection, HttpConnector, proxy::Tunnel};
+use hyper_util::client::legacy::connect::{
+    Connection, HttpConnector,
+    proxy::{SocksV5, Tunnel},
+};
 use rustls::{
     ClientConfig,
     crypto::{CryptoProvider, aws_lc_rs},
@@ -15,7 +18,7 @@ use rustls::{
 use rustls_platform_verifier::Verifier;
 use tower_service::Service;
 
-use super::Proxy;
+use super::proxy::{Proxy, Speaks};
 
 /// How often a connection without traffic is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -29,10 +32,11 @@ pub(crate) trait Io: Read + Write + Send + Unpin {}
 impl<T: Read + Write + Send + Unpin> Io for T {}
 
 /// Connects to a place, with TLS where its scheme asks for it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Connector {
     Straight(HttpsConnector<HttpConnector>),
-    Proxied(Box<HttpsConnector<Tunnel<HttpsConnector<HttpConnector>>>>),
+    Tunnelled(Box<HttpsConnector<Tunnel<HttpsConnector<HttpConnector>>>>),
+    Socks(Box<HttpsConnector<SocksV5<HttpConnector>>>),
 }
 
 impl Connector {
@@ -46,18 +50,30 @@ impl Connector {
         proxy: Proxy,
         roots: &[CertificateDer<'static>],
     ) -> Result<Self, rustls::Error> {
-        let mut tunnel = Tunnel::new(proxy.at, https(tcp(), false, roots)?);
-        if let Some(auth) = proxy.auth {
-            tunnel = tunnel.with_auth(auth);
-        }
-        Ok(Self::Proxied(Box::new(https(tunnel, true, roots)?)))
+        Ok(match proxy.speaks {
+            Speaks::Http(auth) => {
+                let mut tunnel = Tunnel::new(proxy.at, https(tcp(), false, roots)?);
+                if let Some(auth) = auth {
+                    tunnel = tunnel.with_auth(auth);
+                }
+                Self::Tunnelled(Box::new(https(tunnel, true, roots)?))
+            }
+            Speaks::Socks(pair) => {
+                let mut tunnel = SocksV5::new(proxy.at, tcp());
+                if let Some((name, password)) = pair {
+                    tunnel = tunnel.with_auth(name, password);
+                }
+                Self::Socks(Box::new(https(tunnel, true, roots)?))
+            }
+        })
     }
 
     /// A connection, and whether both sides have agreed upon HTTP/2.
     pub(super) async fn connect(&self, to: Uri) -> Result<(Box<dyn Io>, bool), BoxError> {
         match self {
             Self::Straight(connector) => call(connector.clone(), to).await,
-            Self::Proxied(connector) => call((**connector).clone(), with_port(to)).await,
+            Self::Tunnelled(connector) => call((**connector).clone(), with_port(to)).await,
+            Self::Socks(connector) => call((**connector).clone(), with_port(to)).await,
         }
     }
 }

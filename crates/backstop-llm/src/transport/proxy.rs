@@ -4,13 +4,25 @@ use std::net::IpAddr;
 
 use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
+use percent_encoding::percent_decode_str;
 use url::Url;
+
+/// Where a proxy for SOCKS is, unless its address says otherwise.
+const SOCKS_PORT: u16 = 1080;
 
 /// A proxy that makes tunnels.
 #[derive(Clone)]
 pub(crate) struct Proxy {
     pub(super) at: Uri,
-    pub(super) auth: Option<HeaderValue>,
+    pub(super) speaks: Speaks,
+}
+
+/// What a proxy speaks, and how it is told who asks.
+#[derive(Clone)]
+pub(super) enum Speaks {
+    Http(Option<HeaderValue>),
+    /// SOCKS 5, with a name and a password.
+    Socks(Option<(String, String)>),
 }
 
 impl Proxy {
@@ -19,7 +31,12 @@ impl Proxy {
         let mut to = url.clone();
         // A URL with a host can do without either.
         let _ = (to.set_username(""), to.set_password(None));
-        Self::at(to.as_str().parse().ok()?, super::basic_auth(url))
+        let decode = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let pair = super::basic_auth(url).map(|_| {
+            let password = url.password().unwrap_or_default();
+            (decode(url.username()), decode(password))
+        });
+        Self::at(to.as_str().parse().ok()?, super::basic_auth(url), pair)
     }
 
     /// The one that the environment names for a place: by `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`
@@ -36,17 +53,29 @@ impl Proxy {
         let Some(found) = known.intercept(to) else {
             return Ok(None);
         };
-        let proxy = Self::at(found.uri().clone(), found.basic_auth().cloned());
+        let pair = found.raw_auth();
+        let pair = pair.map(|(name, password)| (name.to_owned(), password.to_owned()));
+        let proxy = Self::at(found.uri().clone(), found.basic_auth().cloned(), pair);
         proxy.map(Some).ok_or(NoTunnel)
     }
 
-    fn at(at: Uri, auth: Option<HeaderValue>) -> Option<Self> {
-        let speaks_http = matches!(at.scheme_str(), Some("http" | "https"));
-        (speaks_http && at.host().is_some()).then_some(Self { at, auth })
+    fn at(at: Uri, header: Option<HeaderValue>, pair: Option<(String, String)>) -> Option<Self> {
+        let host = at.host().filter(|host| !host.is_empty())?;
+        let (at, speaks) = match at.scheme_str()? {
+            "http" | "https" => (at, Speaks::Http(header)),
+            // Names are resolved by the proxy either way: what it leads to may be known there only.
+            "socks5" | "socks5h" => {
+                let port = at.port_u16().unwrap_or(SOCKS_PORT);
+                let at = format!("socks5://{host}:{port}").parse().ok()?;
+                (at, Speaks::Socks(pair))
+            }
+            _ => return None,
+        };
+        Some(Self { at, speaks })
     }
 }
 
-/// The environment names a proxy that makes no tunnels over HTTP: one for SOCKS, say.
+/// The environment names a proxy that makes no tunnels: one for SOCKS 4, say.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NoTunnel;
 
@@ -74,7 +103,7 @@ mod tests {
     fn the_environment_names_one_for_what_it_does_not_except() {
         let found = proxy("https://api.anthropic.com/v1").expect("goes through it");
         assert_eq!(found.at, "http://proxy.test:3128/");
-        assert!(found.auth.is_some());
+        assert!(matches!(found.speaks, Speaks::Http(Some(_))));
         for straight in [
             "https://llm.inside.test/v1",
             "https://10.1.2.3:8000/v1",
@@ -97,8 +126,38 @@ mod tests {
 
     #[test]
     fn one_that_makes_no_tunnels_is_not_left_out_in_silence() {
-        let socks = Matcher::builder().all("socks5://proxy.test:1080").build();
+        let socks = Matcher::builder().all("socks4://proxy.test:1080").build();
         let to = Uri::from_static("https://api.anthropic.com");
         assert!(Proxy::found_by(&socks, &to).is_err());
+    }
+
+    #[test]
+    fn one_for_socks_is_known_from_either_place() {
+        let to = Uri::from_static("https://api.anthropic.com");
+        for (address, at, pair) in [
+            ("socks5://proxy.test", "proxy.test:1080", None),
+            ("socks5h://[::1]:9050", "[::1]:9050", None),
+            (
+                "socks5h://me:p%40ss@proxy.test:1",
+                "proxy.test:1",
+                Some(("me", "p@ss")),
+            ),
+        ] {
+            let named = Matcher::builder().all(address).build();
+            let url = address.parse().expect("is one");
+            for found in [
+                Proxy::new(&url),
+                Proxy::found_by(&named, &to).expect("makes tunnels"),
+            ] {
+                let found = found.expect("makes tunnels");
+                assert_eq!(found.at.authority().expect("a place"), at);
+                let Speaks::Socks(told) = found.speaks else {
+                    panic!("{address}");
+                };
+                let told = told.as_ref();
+                let told = told.map(|(name, password)| (name.as_str(), password.as_str()));
+                assert_eq!(told, pair, "{address}");
+            }
+        }
     }
 }

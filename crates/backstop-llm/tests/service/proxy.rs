@@ -87,6 +87,120 @@ async fn tls_goes_through_a_tunnel_with_and_without_a_password() {
     }
 }
 
+/// A proxy for SOCKS 5 that wants this name and password, where it wants any, and leads to the port
+/// wherever it is asked to; and where that was.
+async fn socks(
+    pair: Option<(&'static str, &'static str)>,
+    port: u16,
+) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (saw, asked) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let saw = saw.clone();
+            tokio::spawn(async move {
+                // Who is refused is left, and leaves.
+                speak_socks(socket, pair, port, saw).await.ok();
+            });
+        }
+    });
+    (address, asked)
+}
+
+async fn speak_socks(
+    mut socket: TcpStream,
+    pair: Option<(&str, &str)>,
+    port: u16,
+    saw: mpsc::UnboundedSender<String>,
+) -> std::io::Result<()> {
+    let text = async |socket: &mut TcpStream| {
+        let mut text = vec![0; socket.read_u8().await?.into()];
+        socket.read_exact(&mut text).await?;
+        Ok::<_, std::io::Error>(text)
+    };
+    assert_eq!(socket.read_u8().await?, 5, "the version");
+    let offered = text(&mut socket).await?;
+    let wanted = if pair.is_some() { 2 } else { 0 };
+    if !offered.contains(&wanted) {
+        return socket.write_all(&[5, 0xff]).await;
+    }
+    socket.write_all(&[5, wanted]).await?;
+    if let Some((name, password)) = pair {
+        assert_eq!(socket.read_u8().await?, 1, "the version");
+        let told = [text(&mut socket).await?, text(&mut socket).await?];
+        let known = told == [name.as_bytes(), password.as_bytes()];
+        socket.write_all(&[1, u8::from(!known)]).await?;
+    }
+    let mut command = [0; 4];
+    socket.read_exact(&mut command).await?;
+    assert_eq!(command, [5, 1, 0, 3], "to a name");
+    let name = String::from_utf8(text(&mut socket).await?).expect("is text");
+    let to = socket.read_u16().await?;
+    saw.send(format!("{name}:{to}")).ok();
+    if port == 0 {
+        // The host is unreachable.
+        return socket.write_all(&[5, 4, 0, 1, 0, 0, 0, 0, 0, 0]).await;
+    }
+    socket.write_all(&[5, 0, 0, 1, 127, 0, 0, 1, 0, 0]).await?;
+    let mut to = TcpStream::connect(("127.0.0.1", port)).await?;
+    copy_bidirectional(&mut socket, &mut to).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn tls_goes_through_a_tunnel_of_socks_with_and_without_a_password() {
+    for (scheme, user, pair) in [
+        ("socks5", "", None),
+        ("socks5h", "me:se%40cret@", Some(("me", "se@cret"))),
+    ] {
+        let mut server = Server::start().await;
+        let (address, mut asked) = socks(pair, server.port).await;
+        let model = server.model(|it| {
+            it.base_url("https://provider.test/v1")
+                .proxy(format!("{scheme}://{user}{address}"))
+        });
+        for _ in 0..2 {
+            tokio::join!(ask(&model, hello()), async {
+                server.call().await.answer(WHOLE);
+            });
+        }
+        assert_eq!(server.connections(), 1);
+        let to = within(asked.recv()).await.expect("a tunnel");
+        assert_eq!(to, "provider.test:443");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_for_socks_that_makes_no_tunnel_is_named_as_the_cause() {
+    let no_tunnel = "the proxy makes no tunnel: SOCKS error: ";
+    for (user, pair, cause) in [
+        ("", None, "host unreachable"),
+        (
+            "me:secret@",
+            Some(("me", "another")),
+            "credentials not accepted",
+        ),
+        ("", Some(("me", "secret")), "does not support user/pass"),
+    ] {
+        let (address, _asked) = socks(pair, 0).await;
+        let provider = Provider::builder(Dialect::OpenAi)
+            .base_url("http://provider.test/v1")
+            .api_key("sk-secret-key-0123456789")
+            .proxy(format!("socks5://{user}{address}"));
+        let error = fails(provider.build().expect("a provider").model("m")).await;
+        let told = told(&error);
+        assert!(told.contains(cause), "{told}");
+        let wants_one = cause == "credentials not accepted";
+        assert_eq!(
+            told.contains("the proxy wants a password"),
+            wants_one,
+            "{told}"
+        );
+        assert_eq!(told.contains(no_tunnel), !wants_one, "{told}");
+    }
+}
+
 #[tokio::test]
 async fn a_proxy_that_makes_no_tunnel_is_named_as_the_cause() {
     for (answer, cause) in [

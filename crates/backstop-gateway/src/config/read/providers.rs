@@ -85,14 +85,17 @@ fn proxy(value: &Value<'_>) -> Option<Proxy> {
         return Some(Proxy::None);
     }
     let is_proxy = text.expose().parse::<http::Uri>().is_ok_and(|url| {
-        matches!(url.scheme_str(), Some("http" | "https"))
-            && url.host().is_some_and(|host| !host.is_empty())
+        matches!(
+            url.scheme_str(),
+            Some("http" | "https" | "socks5" | "socks5h")
+        ) && url.host().is_some_and(|host| !host.is_empty())
             && matches!(url.path(), "" | "/")
     });
     if !is_proxy {
         value.problem(
-            "should be the address of a proxy that makes tunnels over HTTP",
-            "write it as \"http://proxy:3128\", or \"none\" for no proxy at all",
+            "should be the address of a proxy for HTTP or SOCKS 5",
+            "write it as \"http://proxy:3128\" or \"socks5://proxy:1080\", \
+             or \"none\" for no proxy at all",
         );
     }
     is_proxy.then_some(Proxy::Url(text))
