@@ -5,8 +5,8 @@ mod common;
 use std::time::Duration;
 
 use backstop_gateway::config::Config;
-use backstop_simulator::{Dialect, Fault, Pace, Reply, Simulator};
-use common::{Answer, Running, Setup, hello};
+use backstop_simulator::{Dialect, Fault, Reply};
+use common::{Answer, Running, Setup, hello, sample, simulator};
 use serde_json::Value;
 
 const PRIMARY: &str = "anthropic:claude-opus-4-8";
@@ -41,20 +41,8 @@ async fn what_is_dearer_than_a_call_may_be_is_passed_over() {
 
 #[tokio::test]
 async fn calls_are_spread_by_weight() {
-    let mut simulators = Vec::new();
-    for _ in 0..2 {
-        let simulator = Simulator::builder(Dialect::OpenAi).pace(Pace::INSTANT);
-        simulators.push(
-            simulator
-                .reply(Reply::text("hello"))
-                .start()
-                .await
-                .expect("starts"),
-        );
-    }
-    let [a, b] = &simulators[..] else {
-        unreachable!("there are two")
-    };
+    let a = simulator(Dialect::OpenAi, Reply::text("hello")).await;
+    let b = simulator(Dialect::OpenAi, Reply::text("hello")).await;
     let toml = format!(
         r#"
 [providers.a]
@@ -152,14 +140,8 @@ async fn every_attempt_is_accounted_for() {
     setup.gateway.answer().await;
     let metrics = setup.gateway.gateway.metrics();
     let spent = |candidate: &str, billed: &str| {
-        let line = metrics.lines().find(|line| {
-            line.starts_with("backstop_spend_total{")
-                && line.contains(candidate)
-                && line.contains(&format!("billed=\"{billed}\""))
-        });
-        let line = line.unwrap_or_else(|| panic!("no {candidate} {billed} in {metrics}"));
-        let value = line.rsplit(' ').next().unwrap_or_default();
-        value.parse::<f64>().expect("is a number")
+        let billed = format!("billed=\"{billed}\"");
+        sample(&metrics, "backstop_spend_total", &[candidate, &billed])
     };
     assert!(spent(PRIMARY, "yes") > 0.0);
     assert!(
@@ -175,14 +157,7 @@ async fn a_part_of_an_answer_is_on_the_account_of_who_gave_it() {
     setup.fault(Fault::cut(3));
     assert!(setup.gateway.streamed().await.is_done());
     let metrics = setup.gateway.gateway.metrics();
-    let value = |name: &str, labels: [&str; 2]| {
-        let mut lines = metrics.lines();
-        let line = lines
-            .find(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)));
-        let line = line.unwrap_or_else(|| panic!("no {name} {labels:?} in {metrics}"));
-        let value = line.rsplit(' ').next().unwrap_or_default();
-        value.parse::<f64>().expect("is a number")
-    };
+    let value = |name, labels: [&str; 2]| sample(&metrics, name, &labels);
     let output = |by| value("backstop_tokens_total", [by, "type=\"output\""]);
     let (first, second) = (output(PRIMARY), output(BACKUP));
     assert!(first > 0.0 && second > 0.0, "{metrics}");

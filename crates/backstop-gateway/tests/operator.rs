@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use backstop_gateway::{callers::Hash, config::Config, reload};
 use backstop_simulator::Fault;
-use common::{Answer, Setup};
+use common::{Answer, Setup, sample};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -296,19 +296,13 @@ async fn metrics_count_what_happened() {
     setup.gateway.answer().await;
     setup.gateway.answer().await;
     let metrics = setup.admin(Method::GET, "/metrics", Value::Null).await.body;
-    let value = |name: &str, labels: &[&str]| {
-        let line = metrics
-            .lines()
-            .find(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)));
-        let line = line.unwrap_or_else(|| panic!("no {name} {labels:?} in {metrics}"));
-        line.rsplit(' ').next().unwrap_or_default().to_owned()
-    };
+    let value = |name, labels: &[&str]| sample(&metrics, name, labels);
     assert_eq!(
         value(
             "backstop_requests_total",
             &["outcome=\"ok\"", "model=\"smart\""]
         ),
-        "3"
+        3.0
     );
     let attempts = "backstop_attempts_total";
     assert_eq!(
@@ -316,19 +310,19 @@ async fn metrics_count_what_happened() {
             attempts,
             &[PRIMARY, "outcome=\"overloaded\"", "status=\"529\""]
         ),
-        "1"
+        1.0
     );
-    assert_eq!(value(attempts, &[PRIMARY, "outcome=\"refused\""]), "1");
-    assert_eq!(value(attempts, &[BACKUP, "outcome=\"ok\""]), "2");
+    assert_eq!(value(attempts, &[PRIMARY, "outcome=\"refused\""]), 1.0);
+    assert_eq!(value(attempts, &[BACKUP, "outcome=\"ok\""]), 2.0);
     let fallbacks = "backstop_fallbacks_total";
     assert_eq!(
         value(fallbacks, &["reason=\"overloaded\"", "to=\"openai"]),
-        "1"
+        1.0
     );
-    assert_eq!(value("backstop_circuit_state", &[PRIMARY]), "2");
-    assert_eq!(value("backstop_circuit_state", &[BACKUP]), "0");
-    assert_eq!(value("backstop_first_token_seconds_count", &[PRIMARY]), "1");
-    assert_eq!(value("backstop_overhead_seconds_count", &[]), "3");
+    assert_eq!(value("backstop_circuit_state", &[PRIMARY]), 2.0);
+    assert_eq!(value("backstop_circuit_state", &[BACKUP]), 0.0);
+    assert_eq!(value("backstop_first_token_seconds_count", &[PRIMARY]), 1.0);
+    assert_eq!(value("backstop_overhead_seconds_count", &[]), 3.0);
     assert!(metrics.contains("# HELP backstop_requests_total"));
 }
 

@@ -23,7 +23,7 @@ impl Hash {
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
         let text = text.strip_prefix("sha256:").unwrap_or(text);
-        if text.len() != 64 || !text.is_ascii() {
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
         let mut bytes = [0; 32];
@@ -120,7 +120,13 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_hash() {
-        for text in ["", "abc", &"g".repeat(64), &"é".repeat(32)] {
+        for text in [
+            "",
+            "abc",
+            &"g".repeat(64),
+            &"+1".repeat(32),
+            &"é".repeat(32),
+        ] {
             assert_eq!(Hash::from_hex(text), None, "{text}");
         }
     }

@@ -98,7 +98,7 @@ impl Fields {
 impl Visit for Fields {
     fn record_u64(&mut self, field: &Field, value: u64) {
         self.name(field);
-        number(&mut self.line, value);
+        self.line.push_str(itoa::Buffer::new().format(value));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -118,21 +118,6 @@ impl Visit for Fields {
         let written = write!(self.line, "{value:?}");
         self.written = self.written.and(written);
     }
-}
-
-/// Writes a number in decimal digits.
-fn number(line: &mut String, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    line.push_str(std::str::from_utf8(&digits[start..]).unwrap_or_default());
 }
 
 /// The time of day to the microsecond: `2026-01-31T23:59:59.000000Z`.

@@ -39,6 +39,16 @@ pub(crate) async fn simulator(dialect: Dialect, reply: Reply) -> Simulator {
         .expect("a port is free")
 }
 
+/// The value of the first series of this name that has all these labels, or parts of them.
+pub(crate) fn sample(metrics: &str, name: &str, labels: &[&str]) -> f64 {
+    let mut lines = metrics.lines();
+    let line = lines
+        .find(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)));
+    let line = line.unwrap_or_else(|| panic!("no {name} {labels:?} in {metrics}"));
+    let value = line.rsplit(' ').next().unwrap_or_default();
+    value.parse().expect("is a number")
+}
+
 /// A gateway that is listening.
 pub(crate) struct Running {
     pub(crate) gateway: Gateway,
