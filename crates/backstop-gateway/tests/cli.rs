@@ -124,6 +124,23 @@ async fn a_key_of_any_name_can_be_written_into_the_config() {
 }
 
 #[tokio::test]
+async fn what_is_asked_for_and_not_there_is_told_at_once() {
+    let directory = tempfile::tempdir().expect("can be made");
+    let config = format!("{}{MODEL}", provider("https://here/v1"));
+    let file = written(directory.path(), &config);
+    for command in ["drill", "probe"] {
+        let (status, said) = backstop(&[command, "-c", &file, "-m", "samrt"]).await;
+        assert_eq!(status, 2, "{said}");
+        assert_eq!(said, "no model is named \"samrt\": there are smart\n");
+    }
+    for words in [&["probe", "-c", &file, "--tries", "0"][..], &["key", ""]] {
+        let (status, said) = backstop(words).await;
+        assert_eq!(status, 2, "{said}");
+        assert!(said.contains("error: "), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_drill_in_which_nothing_could_happen_is_refused() {
     for word in ["--phase=0", "--phase=-1", "--phase=x", "--workers=0"] {
         let (status, said) = backstop(&["drill", word]).await;

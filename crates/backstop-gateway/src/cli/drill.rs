@@ -41,6 +41,9 @@ impl Drill {
             Some(path) => Config::load(path)?,
             None => Demo::start().await?.config()?,
         };
+        if let Some(model) = &self.model {
+            super::known(&config, model)?;
+        }
         let mut drill = if self.chaos {
             drill::Drill::with_chaos()
         } else {

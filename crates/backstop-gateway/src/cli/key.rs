@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use backstop_core::BoxError;
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 
 use super::say::say;
 use crate::callers::NewKey;
@@ -11,7 +11,7 @@ use crate::callers::NewKey;
 #[derive(Args, Debug)]
 pub(super) struct Key {
     /// The caller's name, as logs and metrics will have it.
-    #[arg(default_value = "NAME")]
+    #[arg(default_value = "NAME", value_parser = NonEmptyStringValueParser::new())]
     name: String,
 }
 

@@ -14,6 +14,8 @@ use std::process::ExitCode;
 use backstop_core::BoxError;
 use clap::{Parser, Subcommand};
 
+use crate::config::Config;
+
 /// One OpenAI- and Anthropic-compatible endpoint in front of several providers, which keeps
 /// answering when one of them does not.
 ///
@@ -61,4 +63,17 @@ impl Cli {
             Some(Command::Simulate(simulate)) => simulate.run().await,
         }
     }
+}
+
+/// Whether the config has a model of this name.
+fn known(config: &Config, model: &str) -> Result<(), BoxError> {
+    if config.models.contains_key(model) {
+        return Ok(());
+    }
+    let names: Vec<_> = config.models.keys().map(String::as_str).collect();
+    Err(format!(
+        "no model is named {model:?}: there are {}",
+        names.join(", ")
+    )
+    .into())
 }

@@ -1,6 +1,6 @@
 //! `backstop probe`
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
 use backstop_core::BoxError;
 use clap::Args;
@@ -20,8 +20,8 @@ pub(super) struct Probe {
     #[arg(long, short)]
     model: Option<String>,
     /// How often each candidate is asked. Each time is billed as a short answer.
-    #[arg(long, default_value_t = 3)]
-    tries: usize,
+    #[arg(long, default_value = "3")]
+    tries: NonZeroUsize,
 }
 
 impl Probe {
@@ -31,10 +31,13 @@ impl Probe {
             Some(model) => vec![model],
             None => config.models.keys().collect(),
         };
+        for model in &models {
+            super::known(&config, model)?;
+        }
         let mut all_answered = true;
         for model in models {
             say(format_args!("{model}\n{}", Measured::HEADING));
-            let measured = probe::probe(&config, model, self.tries, |one| say(one)).await?;
+            let measured = probe::probe(&config, model, self.tries.get(), |one| say(one)).await?;
             all_answered &= measured.iter().all(Measured::answered);
             let order = probe::suggest(&measured);
             let present = measured.iter().map(|it| &it.candidate);

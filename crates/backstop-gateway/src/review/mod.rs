@@ -29,6 +29,8 @@ impl fmt::Display for Warning {
 #[must_use]
 pub fn review(config: &Config) -> Vec<Warning> {
     let mut warnings = Vec::new();
+    let mut all = config.models.values().flat_map(|it| &it.candidates);
+    let any_price = all.any(|it| matches!(it.target, Target::Provider { price: Some(_), .. }));
     for (name, model) in &config.models {
         let place = format!("models.{name}");
         let mut warn = |text: String| {
@@ -42,7 +44,8 @@ pub fn review(config: &Config) -> Vec<Warning> {
         abilities(model, &mut warn);
         time(model, &mut warn);
         hedge(model, &mut warn);
-        prices(model, &mut warn);
+        breaker(model, &mut warn);
+        prices(model, any_price, &mut warn);
     }
     providers::each(config, &mut warnings);
     callers::each(config, &mut warnings);
@@ -117,17 +120,27 @@ fn hedge(model: &Model, warn: &mut impl FnMut(String)) {
     }
 }
 
-/// What goes by prices needs them: one without a price is held to cost nothing.
-fn prices(model: &Model, warn: &mut impl FnMut(String)) {
-    let by = match (model.order, model.price_cap) {
-        (Ordering::Price, _) => "is ordered by price",
-        (_, Some(_)) => "has a price cap",
+/// A circuit that no rule opens is none.
+fn breaker(model: &Model, warn: &mut impl FnMut(String)) {
+    let rules = &model.breaker;
+    if (rules.failures, rules.rate, rules.slow) == (None, None, None) {
+        warn("turns every rule of its `breaker` off: failures open no circuit".to_owned());
+    }
+}
+
+/// What goes by prices needs them: one without a price is held to cost nothing. Where some have
+/// one, all are meant to: a name in `[prices]` may be misspelt.
+fn prices(model: &Model, any: bool, warn: &mut impl FnMut(String)) {
+    let (by, so) = match (model.order, model.price_cap) {
+        (Ordering::Price, _) => ("is ordered by price", "it passes for free"),
+        (_, Some(_)) => ("has a price cap", "it passes for free"),
+        _ if any => ("others have a price", "what it costs is not counted"),
         _ => return,
     };
     for candidate in &model.candidates {
         if matches!(candidate.target, Target::Provider { price: None, .. }) {
             let name = &candidate.name;
-            warn(format!("{by}, and {name} has none: it passes for free"));
+            warn(format!("{by}, and {name} has none: {so}"));
         }
     }
 }
@@ -198,6 +211,34 @@ price_cap = 0.5
                 "[keys.team] is the admin key too: whoever calls may change everything",
             ]
         );
+    }
+
+    #[test]
+    fn tells_of_a_price_that_nobody_has_and_of_a_circuit_that_never_opens() {
+        let text = r#"
+[providers.local]
+dialect = "openai"
+base_url = "http://10.0.0.7:8000/v1"
+api_key = ["${A}", "${A}"]
+[prices]
+"local:x" = { input = 1, output = 2 }
+"local:yy" = { input = 1, output = 2 }
+[models.smart]
+candidates = ["local:x"]
+[models.other]
+candidates = ["local:y"]
+breaker = { failures = 0, rate = 0 }
+"#;
+        let told = warnings(text).join("\n");
+        for warning in [
+            "[models.other] others have a price, and local:y has none: what it costs is not counted",
+            "[models.other] turns every rule of its `breaker` off: failures open no circuit",
+            "[providers.local] has one key twice",
+        ] {
+            assert!(told.contains(warning), "{told}");
+        }
+        assert!(!told.contains("[models.smart] others"), "{told}");
+        assert!(!told.contains("[models.smart] turns"), "{told}");
     }
 
     #[test]

@@ -82,10 +82,12 @@ pub(super) fn each(config: &Config, warnings: &mut Vec<Warning>) {
             ));
         }
         for key in &provider.api_keys {
-            if let Some(first) = known.insert(key.expose(), name) {
-                warn(format!(
+            match known.insert(key.expose(), name) {
+                Some(first) if first == name => warn("has one key twice".to_owned()),
+                Some(first) => warn(format!(
                     "has the same key as [providers.{first}]: they share its limits"
-                ));
+                )),
+                None => {}
             }
         }
         if provider.api_keys.is_empty() {

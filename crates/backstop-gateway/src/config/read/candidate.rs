@@ -9,7 +9,7 @@ use super::{
     detail::{Standard, details},
     kinds::kinds,
     models::Known,
-    positive,
+    positive, tellable,
 };
 use crate::config::{Candidate, Target, nearest::nearest, reader::Value};
 
@@ -37,7 +37,11 @@ pub(super) fn candidate(
     let named = table.get("candidate");
     let reply = table.get("reply");
     let cached = table.get("cached");
-    let name = table.get("name").and_then(|name| name.string());
+    let name = table.get("name").and_then(|value| {
+        let name = value.string()?;
+        tellable(&name, &value);
+        Some(name)
+    });
     let attempts = table.get("attempts").and_then(|value| attempts(&value));
     let number = |value: Value<'_>| u32::try_from(value.integer(0..=1_000_000)?).ok();
     let weight = table.get("weight").and_then(number);
@@ -50,9 +54,12 @@ pub(super) fn candidate(
             details(&mut table, &mut target);
             (name, target)
         }),
-        (None, Some(reply), None) => reply
-            .string()
-            .map(|text| (Name::from("static"), Target::Reply(text))),
+        (None, Some(reply), None) => reply.string().map(|text| {
+            if text.trim().is_empty() {
+                reply.problem("is empty", "write what callers are to read");
+            }
+            (Name::from("static"), Target::Reply(text))
+        }),
         (None, None, Some(cached)) => {
             positive(&cached).map(|max_age| (Name::from("cache"), Target::Cached(max_age)))
         }

@@ -49,11 +49,19 @@ pub(super) fn details(table: &mut Table<'_>, target: &mut Target) {
     if let Some(output) = table.get("max_output").and_then(tokens) {
         *abilities = abilities.with_max_output(output);
     }
-    if let Some(value) = table.get("can") {
-        *abilities = needs(&value).iter().fold(*abilities, Abilities::with);
-    }
+    let can = table.get("can").map(|value| needs(&value));
+    let can = can.unwrap_or_default();
+    *abilities = can.iter().fold(*abilities, Abilities::with);
     if let Some(value) = table.get("lacks") {
-        *abilities = needs(&value).iter().fold(*abilities, Abilities::without);
+        let lacks = needs(&value);
+        *abilities = lacks.iter().fold(*abilities, Abilities::without);
+        if let Some(both) = lacks.iter().find(|need| can.contains(*need)) {
+            let both = both.as_str();
+            value.problem(
+                format_args!("has \"{both}\", as `can` does"),
+                "leave it in one of them",
+            );
+        }
     }
     if let Some(resumes) = table.get("resumes").and_then(|value| resumes(&value)) {
         *abilities = abilities.resuming(resumes);

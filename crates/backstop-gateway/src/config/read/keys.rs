@@ -1,10 +1,10 @@
 //! Who may call.
 
-use std::{collections::BTreeMap, num::NonZeroU64};
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU64};
 
 use backstop_core::Name;
 
-use super::{address, count};
+use super::{address, count, tellable};
 use crate::{
     callers::Hash,
     config::{
@@ -17,6 +17,7 @@ use crate::{
 pub(super) fn read_all(table: Table<'_>) -> BTreeMap<Name, Key> {
     let mut keys: BTreeMap<Name, Key> = BTreeMap::new();
     for (name, value) in table.entries() {
+        tellable(&name, &value);
         let Some(key) = value.table().and_then(key) else {
             continue;
         };
@@ -31,14 +32,20 @@ pub(super) fn read_all(table: Table<'_>) -> BTreeMap<Name, Key> {
     keys
 }
 
-/// Reads `[admin]`.
-pub(super) fn admin(mut table: Table<'_>) -> Admin {
+/// Reads `[admin]`. Callers are served at `own`.
+pub(super) fn admin(mut table: Table<'_>, own: SocketAddr) -> Admin {
     let listen = table.get("listen").and_then(|value| {
         let listen = address(&value)?;
         if !listen.ip().is_loopback() {
             value.problem(
                 "is open to other machines, and nobody would need a key there",
                 "listen on 127.0.0.1, or give a `sha256` in place of `listen`",
+            );
+        }
+        if listen == own && listen.port() != 0 {
+            value.problem(
+                "is where callers are served",
+                "listen on another port, or give a `sha256` in place of `listen`",
             );
         }
         Some(listen)

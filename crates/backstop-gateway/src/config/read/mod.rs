@@ -35,7 +35,11 @@ pub(super) fn config(root: &mut Table<'_>) -> Option<Config> {
         defaults
     });
     let callers = root.table("keys").map(keys::read_all).unwrap_or_default();
-    let admin = root.table("admin").map(keys::admin).unwrap_or_default();
+    let own = listen
+        .as_ref()
+        .map_or(DEFAULT_LISTEN, |(listen, _)| *listen);
+    let admin = root.table("admin").map(|table| keys::admin(table, own));
+    let admin = admin.unwrap_or_default();
     let alerts = root.table("alerts").map(alerts).unwrap_or_default();
     let tls = root.table("tls").and_then(tls);
     let telemetry = root.table("telemetry").and_then(telemetry);
@@ -48,7 +52,7 @@ pub(super) fn config(root: &mut Table<'_>) -> Option<Config> {
             prices: &prices,
         };
         let models = models::read_all(&table, &known, &defaults.unwrap_or_default());
-        if models.is_empty() {
+        if table.is_empty() {
             table.problem("is empty", "add a table [models.NAME] with its candidates");
         }
         Some(models)
@@ -66,7 +70,7 @@ pub(super) fn config(root: &mut Table<'_>) -> Option<Config> {
         files: Files::default(),
         state_file: state_file.map(PathBuf::from),
         told_where: false,
-        listen: listen.map_or(DEFAULT_LISTEN, |(listen, _)| listen),
+        listen: own,
         limits,
         log_content: log_content.unwrap_or(false),
         providers,
@@ -135,7 +139,10 @@ fn alerts(mut table: Table<'_>) -> Alerts {
     let instead = "add webhook = \"${ALERT_WEBHOOK}\"";
     let webhook = table.require("webhook", instead).and_then(|value| {
         let webhook = value.secret()?;
-        if !webhook.expose().starts_with("http") {
+        let is_one = webhook.expose().parse::<http::Uri>().is_ok_and(|url| {
+            matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some()
+        });
+        if !is_one {
             value.problem("should be an address to post to", instead);
         }
         Some(webhook)
@@ -159,7 +166,7 @@ fn alerts(mut table: Table<'_>) -> Alerts {
 fn limits(mut table: Table<'_>) -> Limits {
     let standard = Limits::default();
     let limits = Limits {
-        body: read(&mut table, "body", Value::size, standard.body),
+        body: read(&mut table, "body", some_size, standard.body),
         body_read: read(&mut table, "body_read", positive, standard.body_read),
         requests: read(&mut table, "requests", places, standard.requests),
         connections: read(&mut table, "connections", places, standard.connections),
@@ -195,6 +202,25 @@ fn count(value: &Value<'_>) -> Option<NonZeroU32> {
 
 fn places(value: &Value<'_>) -> Option<usize> {
     usize::try_from(value.integer(1..=1_000_000)?).ok()
+}
+
+fn some_size(value: &Value<'_>) -> Option<usize> {
+    let size = value.size()?;
+    if size == 0 {
+        value.problem("should be more than nothing", "");
+        return None;
+    }
+    Some(size)
+}
+
+/// Logs, metrics and headers tell of `value` by this name.
+fn tellable(name: &str, value: &Value<'_>) {
+    let instead = "use letters, digits and hyphens";
+    if name.is_empty() {
+        value.problem("has no name", instead);
+    } else if name.chars().any(char::is_control) {
+        value.problem("has a control character in its name", instead);
+    }
 }
 
 /// Attempts on one candidate: few, because each may be billed and all must fit into `total`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use backstop_core::{FaultKind, Name};
 
-use super::{candidate::candidate, count, detail::Standard, policies::Policies};
+use super::{candidate::candidate, count, detail::Standard, policies::Policies, tellable};
 use crate::config::{
     Candidate, Model, Ordering, Price, Provider, Target,
     reader::{Table, Value},
@@ -63,6 +63,7 @@ pub(super) fn read_all(
     table
         .entries()
         .filter_map(|(name, value)| {
+            tellable(&name, &value);
             let model = model(value.table()?, known, defaults)?;
             for candidate in &model.candidates {
                 let Target::Provider {
@@ -111,6 +112,13 @@ fn model(mut table: Table<'_>, known: &Known<'_>, defaults: &Policies) -> Option
                 );
             }
             candidates.extend(each_key(candidate, known));
+        }
+        let first = |it: &Candidate| it.after.contains(FaultKind::Refused);
+        if !candidates.is_empty() && !candidates.iter().any(first) {
+            value.problem(
+                "has nobody to be asked first",
+                "leave `only_after` out of one of them",
+            );
         }
         candidates.sort_by_key(|candidate| candidate.tier);
         Some(candidates)

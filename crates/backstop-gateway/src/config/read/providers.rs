@@ -9,6 +9,7 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 
+use super::tellable;
 use crate::config::{
     Provider, Proxy,
     nearest::nearest,
@@ -20,6 +21,7 @@ pub(super) fn read_all(table: Table<'_>) -> BTreeMap<Name, Provider> {
     table
         .entries()
         .filter_map(|(name, value)| {
+            tellable(&name, &value);
             if name.contains(':') {
                 value.problem(
                     "has a colon in its name",
@@ -54,6 +56,9 @@ fn provider(mut table: Table<'_>) -> Provider {
             return api_key(&value).into_iter().collect();
         }
         let keys = value.array().unwrap_or_default();
+        if keys.is_empty() {
+            value.problem("is empty", NO_KEY);
+        }
         keys.iter().filter_map(api_key).collect()
     });
     let api_key_header = table.get("api_key_header").and_then(|value| {
@@ -124,6 +129,8 @@ fn authorities(value: &Value<'_>) -> Option<String> {
     Some(pem)
 }
 
+const NO_KEY: &str = "leave it out where no key is needed";
+
 const PEM: &str = "name a PEM file with the certificates of the authorities to trust";
 
 /// Reads a table of headers.
@@ -138,6 +145,9 @@ pub(super) fn headers(table: &Table<'_>) -> Vec<(String, Secret)> {
 
 fn api_key(value: &Value<'_>) -> Option<Secret> {
     let key = value.secret()?;
+    if key.expose().is_empty() {
+        value.problem("is empty", NO_KEY);
+    }
     sendable(value, &key);
     Some(key)
 }
@@ -175,7 +185,7 @@ pub(super) fn url(value: &Value<'_>) -> Option<String> {
     });
     if url.is_none() {
         value.problem(
-            "should be an address with neither user nor query",
+            "should be an address of HTTP with neither user nor query",
             "write it as \"https://api.openai.com/v1\"",
         );
     }

@@ -60,6 +60,11 @@ impl<'a> Table<'a> {
         self.get(key)?.table()
     }
 
+    /// Whether there is nothing in it.
+    pub(in crate::config) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Every entry, whatever its key.
     pub(in crate::config) fn entries(&self) -> impl Iterator<Item = (String, Value<'a>)> {
         self.entries.iter().map(|(key, value)| {
@@ -84,14 +89,22 @@ impl<'a> Table<'a> {
 
     /// Tells of every key that was not asked for.
     pub(in crate::config) fn finish(self) {
-        for key in self.entries.keys() {
+        for (key, value) in self.entries {
             let name: &str = key.get_ref().as_ref();
             if self.asked.contains(&name) {
                 continue;
             }
-            let instead = match nearest(name, &self.asked) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("known here: {}", self.asked.join(", ")),
+            let dotted = self
+                .path
+                .rsplit_once('.')
+                .filter(|_| value.get_ref().is_table());
+            let instead = match (nearest(name, &self.asked), dotted) {
+                (Some(meant), _) => format!("did you mean `{meant}`?"),
+                (None, Some((path, before))) => format!(
+                    "known here: {}; a name with a dot stands in quotes: [{path}.\"{before}.{name}\"]",
+                    self.asked.join(", "),
+                ),
+                (None, None) => format!("known here: {}", self.asked.join(", ")),
             };
             let what = match self.path.as_str() {
                 "" => format!("unknown key `{name}`"),

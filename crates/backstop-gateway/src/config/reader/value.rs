@@ -63,6 +63,9 @@ impl<'a> Value<'a> {
                 return self.wrong("closed by `}` after `${`", "write \"${ENV_NAME}\"");
             };
             let name = &rest[start + 2..start + end];
+            if matches!(name, "" | "file:") {
+                return self.wrong("a name between `${` and `}`", "write \"${ENV_NAME}\"");
+            }
             expanded.push_str(&rest[..start]);
             let value = match name.strip_prefix("file:") {
                 Some(path) => self.document.file(path).ok(),
