@@ -201,13 +201,8 @@ impl Drop for Account {
             total_ms = call.taken.as_millis() as u64,
             input_tokens = usage.input,
             output_tokens = usage.output,
-            cost = (cost > 0.0).then_some(readable(cost)),
+            cost = (cost > 0.0).then_some(ledger::readable(cost)),
             attempts = tracing::field::display(ledger::Line(&ledger)),
         );
     }
-}
-
-/// An amount without the noise in its last digits.
-fn readable(amount: f64) -> f64 {
-    (amount * 1e9).round() / 1e9
 }

@@ -131,6 +131,11 @@ fn price(config: &Config, model: &str, candidate: &str) -> Option<Price> {
     })
 }
 
+/// An amount without the noise in its last digits.
+pub(crate) fn readable(amount: f64) -> f64 {
+    (amount * 1e9).round() / 1e9
+}
+
 /// The accounts of attempts, for a line of the log:
 /// `openai:gpt-5.5 timed_out 30000ms billed=unknown`.
 pub(crate) struct Line<'a>(pub(crate) &'a [Entry]);
@@ -150,7 +155,7 @@ impl fmt::Display for Line<'_> {
                 entry.billed.label(),
             )?;
             if let Some(cost) = entry.cost {
-                write!(f, " cost={cost:.6}")?;
+                write!(f, " cost={}", readable(cost))?;
             }
         }
         Ok(())

@@ -31,6 +31,8 @@ async fn a_key_is_needed_where_there_are_keys() {
         let answer = send(request).await;
         assert_eq!(answer.status, 401, "{}", answer.body);
         assert_eq!(answer.json()["error"]["code"], "invalid_api_key");
+        // Nothing in these words is taken for a key.
+        assert!(!answer.body.contains("[key]"), "{}", answer.body);
     }
     assert_eq!(setup.primary.count(), 0);
     for request in [

@@ -66,6 +66,30 @@ async fn lists_models_in_both_styles() {
     assert_eq!(list["has_more"], false);
 }
 
+#[tokio::test]
+async fn tells_of_one_model_too() {
+    let setup = Setup::new().await;
+    let none = get(&setup, "/v1/models/none", None).await;
+    assert_eq!(none.status, 404, "{}", none.body);
+    assert_eq!(none.json()["error"]["code"], "model_not_found");
+    let any = "[models.\"*\"]\ncandidates = [\"openai:gpt-5.5\"]\n";
+    let setup = Setup::configured("", any).await;
+    for name in ["smart", "vendor/any"] {
+        let path = format!("/v1/models/{name}");
+        let told = get(&setup, &path, None).await.json();
+        assert_eq!(
+            (&told["id"], &told["object"]),
+            (&name.into(), &"model".into())
+        );
+        let told = get(&setup, &path, Some("2023-06-01")).await.json();
+        assert_eq!(
+            (&told["id"], &told["type"]),
+            (&name.into(), &"model".into())
+        );
+    }
+    assert_eq!(get(&setup, "/v1/models/*", None).await.status, 404);
+}
+
 async fn get(setup: &Setup, path: &str, anthropic_version: Option<&str>) -> Answer {
     let mut request = setup.gateway.get(path);
     if let Some(version) = anthropic_version {

@@ -101,6 +101,13 @@ impl Visit for Fields {
         self.line.push_str(itoa::Buffer::new().format(value));
     }
 
+    /// Without an exponent: it is an amount, and small.
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.name(field);
+        let written = write!(self.line, "{value}");
+        self.written = self.written.and(written);
+    }
+
     fn record_str(&mut self, field: &Field, value: &str) {
         // Most hold nothing that would have to be escaped.
         let is_plain = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
@@ -229,6 +236,18 @@ mod tests {
         let own = written(|to| layer().event_format(Text::new()).with_writer(to).boxed());
         assert_eq!(own, usual);
         assert!(own.contains(" INFO backstop::call: request_id=\"plain\" status=200 "));
+    }
+
+    #[test]
+    fn a_small_amount_is_written_as_people_write_it() {
+        let written = Written::default();
+        let layer = tracing_subscriber::fmt::layer().event_format(Text::new());
+        let subscriber = tracing_subscriber::registry().with(layer.with_writer(written.clone()));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(target: CALL, cost = 2.12e-5);
+        });
+        let bytes = written.0.lock().unwrap().clone();
+        assert!(bytes.ends_with(b" cost=0.0000212\n"), "{bytes:?}");
     }
 
     #[test]

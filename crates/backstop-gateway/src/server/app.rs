@@ -72,6 +72,7 @@ fn router(gateway: &Gateway) -> Router<Gateway> {
     calls
         .fold(Router::new(), |router, (path, ask)| router.route(path, ask))
         .route("/v1/models", get(models::list))
+        .route("/v1/models/{*model}", get(models::model))
         .route("/healthz", get(healthz))
         .merge(operator::router(gateway))
 }

@@ -1,61 +1,81 @@
-//! `GET /v1/models`, as OpenAI's clients know it and as Anthropic's do.
+//! `GET /v1/models`, as OpenAI's clients know it and as Anthropic's do, and one of these.
 
 use axum::{
     Json,
-    extract::State,
+    extract::{Path, State},
     response::{IntoResponse, Response},
 };
-use backstop_llm::Dialect;
+use backstop_llm::{Dialect, Error};
 use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::{app, ask, refusal};
-use crate::{gateway::Gateway, request_id};
+use crate::{
+    gateway::{Gateway, Running},
+    request_id,
+};
 
 /// The models that the caller may ask for. The name that takes any other is none to ask for.
 pub(super) async fn list(State(gateway): State<Gateway>, headers: HeaderMap) -> Response {
-    let mut response = listed(&gateway, &headers);
-    request_id::stamp(response.headers_mut(), &request_id::of(&headers));
+    told(&gateway, &headers, |dialect, running, may_use| {
+        let names = running.models.keys().filter(|name| may_use(name));
+        let models = names.map(|name| one(dialect, name));
+        Ok(match dialect {
+            Dialect::Anthropic => page(models.collect()),
+            _ => json!({ "object": "list", "data": models.collect::<Value>() }),
+        })
+    })
+}
+
+/// One that the caller may ask for.
+pub(super) async fn model(
+    State(gateway): State<Gateway>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    told(&gateway, &headers, |dialect, running, may_use| {
+        if running.model(&name).is_some() && may_use(&name) {
+            Ok(one(dialect, &name))
+        } else {
+            Err(refusal::unknown_model(&name))
+        }
+    })
+}
+
+/// What is told to a caller who may ask for some models.
+fn told(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    tell: impl FnOnce(Dialect, &Running, &dyn Fn(&str) -> bool) -> Result<Value, Error>,
+) -> Response {
+    let running = gateway.running();
+    let dialect = app::front_of(headers);
+    let told = ask::caller(&running, headers).and_then(|caller| {
+        tell(dialect, &running, &|name| {
+            name != "*" && caller.as_ref().is_none_or(|caller| caller.may_use(name))
+        })
+    });
+    let mut response = match told {
+        Ok(told) => Json(told).into_response(),
+        Err(error) => refusal::refuse(dialect.front(), &error),
+    };
+    request_id::stamp(response.headers_mut(), &request_id::of(headers));
     response
 }
 
-fn listed(gateway: &Gateway, headers: &HeaderMap) -> Response {
-    let running = gateway.running();
-    let dialect = app::front_of(headers);
-    let caller = match ask::caller(&running, headers) {
-        Ok(caller) => caller,
-        Err(error) => return refusal::refuse(dialect.front(), &error),
-    };
-    let names = running
-        .models
-        .keys()
-        .map(String::as_str)
-        .filter(|name| *name != "*")
-        .filter(|name| caller.as_ref().is_none_or(|caller| caller.may_use(name)));
-    let list = match dialect {
-        Dialect::Anthropic => anthropic(names),
-        _ => openai(names),
-    };
-    Json(list).into_response()
+fn one(dialect: Dialect, name: &str) -> Value {
+    match dialect {
+        Dialect::Anthropic => json!({
+            "id": name,
+            "type": "model",
+            "display_name": name,
+            "created_at": "1970-01-01T00:00:00Z",
+        }),
+        _ => json!({ "id": name, "object": "model", "created": 0, "owned_by": "backstop" }),
+    }
 }
 
-fn openai<'a>(names: impl Iterator<Item = &'a str>) -> Value {
-    let data = names
-        .map(|name| json!({ "id": name, "object": "model", "created": 0, "owned_by": "backstop" }));
-    json!({ "object": "list", "data": data.collect::<Value>() })
-}
-
-fn anthropic<'a>(names: impl Iterator<Item = &'a str>) -> Value {
-    let data: Vec<_> = names
-        .map(|name| {
-            json!({
-                "id": name,
-                "type": "model",
-                "display_name": name,
-                "created_at": "1970-01-01T00:00:00Z",
-            })
-        })
-        .collect();
+fn page(data: Vec<Value>) -> Value {
     let id = |model: Option<&Value>| model.map_or(Value::Null, |model| model["id"].clone());
     json!({
         "first_id": id(data.first()),

@@ -54,7 +54,7 @@ pub(super) fn unauthorized(presented: bool) -> Error {
     let message = if presented {
         "The API key is not known here."
     } else {
-        "An API key is needed, as a bearer token in `authorization`, or in `x-api-key`."
+        "An API key is needed, in `x-api-key`, or in `authorization` after the word Bearer."
     };
     invalid(StatusCode::UNAUTHORIZED, message)
         .with_kind("authentication_error")
