@@ -27,8 +27,9 @@ pub(super) const FIELDS: &[(&str, Read)] = &[
 ];
 
 fn models(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> {
-    wishes.fallbacks.extend(value.read::<Vec<String>>()?);
-    wishes.only_these = true;
+    let named = value.read::<Option<Vec<String>>>()?.unwrap_or_default();
+    wishes.only_these |= !named.is_empty();
+    wishes.fallbacks.extend(named);
     Ok(())
 }
 
@@ -36,6 +37,7 @@ fn models(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> {
 fn route(value: &Json, _: &mut Wishes) -> Result<(), serde_json::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "lowercase")]
+    #[serde(expecting = "`fallback`")]
     enum Route {
         Fallback,
     }
@@ -43,6 +45,7 @@ fn route(value: &Json, _: &mut Wishes) -> Result<(), serde_json::Error> {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Provider {
     #[serde(default)]
     order: Vec<String>,
@@ -58,7 +61,10 @@ struct Provider {
 
 /// A word, or a table with the word in it.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "`sort` is none of `latency`, `price` and `throughput`"
+)]
 enum SortBy {
     Word(Sort),
     Table { by: Sort },
@@ -66,6 +72,7 @@ enum SortBy {
 
 /// What a million tokens may cost. Prices of what is not measured in tokens are passed over.
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Prices {
     prompt: Option<Amount>,
     completion: Option<Amount>,
@@ -73,7 +80,7 @@ struct Prices {
 
 /// A number, or one in quotes.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a price should be a number from 0 on")]
 enum Amount {
     Number(f64),
     Text(String),
@@ -123,7 +130,7 @@ fn provider(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> 
 
 /// A name, or, as LiteLLM's router has it, a table of a model's name to names.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a fallback should be a model's name")]
 enum Fallback {
     Name(String),
     Request { model: String },
@@ -151,13 +158,17 @@ fn disable_fallbacks(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json
 }
 
 fn timeout(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> {
-    wishes.total = value
-        .read::<Option<f64>>()?
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let seconds = value.read::<Option<f64>>()?;
+    if seconds.is_some_and(|seconds| seconds < 0.0) {
+        return Err(serde::de::Error::custom("seconds should be from 0 on"));
+    }
+    // What is longer than any duration is no limit.
+    wishes.total = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     Ok(())
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Conditions {
     status_codes: Option<Vec<u16>>,
     timeout_ms: Option<u64>,

@@ -92,7 +92,10 @@ impl Wishes {
         for (name, value) in &request.chat().extra {
             if let Some((_, read)) = known(name) {
                 read(value, &mut wishes).map_err(|error| {
-                    Error::invalid(format!("`{name}` can't be read: {error}")).with_param(name)
+                    let told = error.to_string();
+                    // It would be a place in the field alone, which nobody sees by itself.
+                    let (what, _) = told.split_once(" at line ").unwrap_or((&told, ""));
+                    Error::invalid(format!("`{name}` can't be read: {what}")).with_param(name)
                 })?;
             }
         }

@@ -4,8 +4,11 @@ use super::Wishes;
 
 /// Someone who could be asked.
 pub(crate) trait Asked {
-    /// Its name: `anthropic:claude-opus-4-8`.
+    /// Its name: `anthropic:claude-opus-4-8`, or `anthropic:claude-opus-4-8#2` by a second key.
     fn name(&self) -> &str;
+
+    /// The name by which it is listed, whichever of its provider's keys it is asked by.
+    fn listed(&self) -> &str;
 
     /// Its provider, where it has one.
     fn provider(&self) -> Option<&str>;
@@ -26,14 +29,21 @@ pub(crate) fn order<A: Asked + Clone>(
             asked.push(candidate.clone());
         }
     };
+    let first = |of: &[A]| of.first().map(|it| it.listed().to_owned());
     // A caller who writes the chain means the model itself to be asked once, and then the others.
-    let own_first = if wishes.only_these { 1 } else { own.len() };
-    own.iter().take(own_first).for_each(&mut add);
+    let only = first(own).filter(|_| wishes.only_these);
+    own.iter()
+        .filter(|it| only.as_deref().is_none_or(|only| it.listed() == only))
+        .for_each(&mut add);
     for name in &wishes.fallbacks {
-        match own.iter().find(|candidate| is(*candidate, name)) {
-            Some(candidate) => add(candidate),
-            None => others(name).iter().for_each(&mut add),
+        let mut meant = own
+            .iter()
+            .filter(|candidate| is(*candidate, name))
+            .peekable();
+        if meant.peek().is_none() {
+            others(name).iter().for_each(&mut add);
         }
+        meant.for_each(&mut add);
     }
     let listed = |names: &[String], candidate: &A| {
         let place = |name: &String| {
@@ -48,8 +58,8 @@ pub(crate) fn order<A: Asked + Clone>(
         allowed && listed(&wishes.ignore, candidate).is_none()
     });
     asked.sort_by_key(|candidate| listed(&wishes.first, candidate).unwrap_or(usize::MAX));
-    if wishes.no_fallbacks {
-        asked.truncate(1);
+    if let Some(only) = first(&asked).filter(|_| wishes.no_fallbacks) {
+        asked.retain(|it| it.listed() == only);
     }
     asked
 }
@@ -57,7 +67,7 @@ pub(crate) fn order<A: Asked + Clone>(
 /// Whether a caller's `name` means this candidate: `openai:gpt-5.5`, as here; `openai/gpt-5.5`, as
 /// elsewhere; or the model alone.
 fn is(candidate: &impl Asked, name: &str) -> bool {
-    let own = candidate.name();
+    let own = candidate.listed();
     let model = own.split_once(':').map(|(_, model)| model);
     own == name || own.replacen(':', "/", 1) == name || model == Some(name)
 }
@@ -74,6 +84,10 @@ mod tests {
     impl Asked for &'static str {
         fn name(&self) -> &str {
             self
+        }
+
+        fn listed(&self) -> &str {
+            self.split('#').next().unwrap_or_default()
         }
 
         fn provider(&self) -> Option<&str> {
@@ -144,6 +158,34 @@ mod tests {
     }
 
     #[test]
+    fn another_key_is_no_other_candidate() {
+        const KEYS: [&str; 4] = [
+            "anthropic:opus",
+            "anthropic:opus#2",
+            "openai:gpt",
+            "openai:gpt#2",
+        ];
+        let asked = |body| order(&KEYS, &wishes(body), |_| vec![]);
+        assert_eq!(asked(json!({ "disable_fallbacks": true })), KEYS[..2]);
+        assert_eq!(
+            asked(json!({ "provider": { "allow_fallbacks": false } })),
+            KEYS[..2]
+        );
+        assert_eq!(asked(json!({ "models": ["openai/gpt"] })), KEYS);
+        assert_eq!(asked(json!({ "fallback_models": ["other"] })), KEYS[..2]);
+    }
+
+    #[test]
+    fn a_list_without_a_name_in_it_asks_for_nothing() {
+        for nothing in [json!([]), json!(null)] {
+            for field in ["models", "fallback_models", "fallbacks"] {
+                let wishes = wishes(json!({ field: nothing }));
+                assert!(wishes.is_empty(), "{field}");
+            }
+        }
+    }
+
+    #[test]
     fn openrouter_sort_and_prices_are_read_as_it_writes_them() {
         use crate::routing::{MaxPrice, Sort};
         let of = |provider: Value| wishes(json!({ "provider": provider }));
@@ -201,8 +243,13 @@ mod tests {
         for (name, wish) in [
             ("models", json!("gpt")),
             ("num_retries", json!(-1)),
+            ("timeout", json!(-1)),
+            ("provider", json!("openai")),
             ("provider", json!({ "sort": "beauty" })),
+            ("provider", json!({ "max_price": 5 })),
             ("provider", json!({ "max_price": { "prompt": "-1" } })),
+            ("fallbacks", json!([7])),
+            ("fallback_conditions", json!([])),
         ] {
             let mut chat = Chat::default();
             chat.extra = vec![(name.to_owned(), Json::of(&wish))];
@@ -210,6 +257,10 @@ mod tests {
             let error = taken.expect_err("is refused");
             assert_eq!(error.caller_status(), 400);
             assert_eq!(error.param(), Some(name));
+            // In words that are not those of this program's insides.
+            for inside in ["struct", "enum", "line", "variant"] {
+                assert!(!error.message().contains(inside), "{}", error.message());
+            }
         }
     }
 }

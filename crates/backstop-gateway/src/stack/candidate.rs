@@ -40,6 +40,8 @@ const EXPECTED_OUTPUT: u64 = 1_000;
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) name: Name,
+    /// The same without the number of its key.
+    pub(super) listed: Name,
     pub(crate) provider: Option<Name>,
     pub(crate) circuit: Option<Circuit>,
     pub(super) after: FaultKinds,
@@ -91,6 +93,7 @@ impl Entry {
             };
             let name = candidate.name.clone();
             return Ok(Self {
+                listed: name.clone(),
                 name,
                 provider: None,
                 circuit: None,
@@ -125,8 +128,13 @@ impl Entry {
             None => layered(name.clone(), served_by, retry, circuit, attempt, traced),
             Some(failing) => layered(name.clone(), served_by, retry, circuit, attempt, failing),
         };
+        let numbered = name.strip_suffix(&format!("#{}", key + 1));
+        let listed = numbered
+            .filter(|_| *key > 0)
+            .map_or_else(|| name.clone(), Name::from);
         Ok(Self {
             name,
+            listed,
             provider: Some(provider.clone()),
             circuit: Some(circuit.clone()),
             after: candidate.after,

@@ -289,6 +289,10 @@ impl Asked for Arc<Entry> {
         &self.name
     }
 
+    fn listed(&self) -> &str {
+        &self.listed
+    }
+
     fn provider(&self) -> Option<&str> {
         self.provider.as_deref()
     }
