@@ -123,12 +123,13 @@ where
     }
 
     /// The turn of the next candidate that steps in after a failure of this kind — none where
-    /// nothing but its turn is the reason — and its service.
+    /// nothing but its turn is the reason — and its service. Whoever is passed over is recorded,
+    /// also where nobody was left to keep the request for.
     pub(super) fn next(&mut self, after: Option<FaultKind>) -> Option<(Turn, S)>
     where
         S: Clone,
     {
-        if self.request.is_none() || !time_is_left() {
+        if !time_is_left() {
             return None;
         }
         let bounded = !context::may_attempt();
@@ -141,7 +142,11 @@ where
         while let Some(place) = self.list.pick(&self.order, able) {
             able &= !(1 << place);
             match self.turn(place, &mut clock) {
-                Ok(turn) => return Some((turn, self.list.at(place).service.clone())),
+                Ok(turn) if self.request.is_some() => {
+                    return Some((turn, self.list.at(place).service.clone()));
+                }
+                // Its gate has opened since, and there is nothing to ask it with any more.
+                Ok(_) => {}
                 Err(passed_over) => context::record(passed_over),
             }
         }

@@ -94,6 +94,26 @@ async fn fails_without_a_call_where_every_gate_refuses() {
 }
 
 #[tokio::test]
+async fn records_whoever_is_passed_over_after_the_last_to_be_asked() {
+    let door = Arc::new(Door::shut());
+    let shut = |name| Candidate::new(name, Replica::up()).gate(door.clone());
+    let down = Candidate::new("a", Replica::down());
+    let chain = Chain::new([down, shut("b"), shut("c")]).unwrap();
+    let (error, trail) = context::traced(chain.oneshot(1)).await;
+    let told = "a unavailable after 0 ms; b circuit open, retry in 41 s; \
+                c circuit open, retry in 41 s";
+    assert_eq!(trail.to_string(), told);
+    let error = error.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("all 3 candidates failed: {told}")
+    );
+    let exhausted: &Exhausted = error.downcast_ref().unwrap();
+    assert_eq!(exhausted.fault().kind(), FaultKind::Unavailable);
+    assert_eq!(exhausted.retry_after(), Some(Duration::from_secs(41)));
+}
+
+#[tokio::test]
 async fn records_a_failure_however_many_were_passed_over_before() {
     let door = Arc::new(Door::shut());
     for shut in 0..4 {
