@@ -25,9 +25,6 @@ use crate::{
 };
 
 pub(crate) fn replay(case: &Case) -> Replay {
-    if case.id != "reg-35" {
-        return unknown(format!("regression {}", case.id));
-    }
     for row in &case.rows {
         crate::paused(fails_over(&Fields::of(row)))?;
     }
@@ -98,7 +95,7 @@ async fn fails_over(row: &Fields<'_>) -> Replay {
 pub(crate) fn hedge(case: &Case) -> Replay {
     let config = Fields::of(&case.config);
     match case.model.as_str() {
-        "regression" if case.id == "reg-28" => {
+        "regression" => {
             for row in &case.rows {
                 crate::paused(loser(&config, &Fields::of(row)))?;
             }

@@ -1,4 +1,5 @@
-//! Defects that other libraries have had, each by its id: what must hold is said in words.
+//! Defects that other libraries have had: what must hold is said in words, and each is known by a
+//! field that no other has.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -27,32 +28,33 @@ use crate::{
 };
 
 pub(super) fn replay(case: &Case) -> Replay {
-    let config = Fields::of(&case.config);
-    for row in &case.rows {
-        let row = Fields::of(row);
-        match case.id.as_str() {
-            "reg-08" => stampede(case, &row),
-            "reg-10" => longer_than_the_window(&config, &row),
-            "reg-29" => events(&config, &row),
-            "reg-33" => {
-                config.skip(&["trip"]);
-                held_off(&row)
-            }
-            "reg-41" => long_idle(&config, &row),
-            id => unknown(format!("regression {id}")),
+    for fields in &case.rows {
+        let (config, row) = (Fields::of(&case.config), Fields::of(fields));
+        let says = |field| fields.contains_key(field);
+        if says("queued") {
+            stampede(case, &config, &row)
+        } else if says("must_open_by_call") {
+            longer_than_the_window(&config, &row)
+        } else if says("property") {
+            events(&config, &row)
+        } else if says("key") {
+            config.skip(&["trip"]);
+            held_off(&row)
+        } else if says("idle_days") {
+            long_idle(&config, &row)
+        } else {
+            unknown("a defect that is not known")
         }?;
         row.end()?;
+        config.end()?;
     }
-    if case.id == "reg-08" {
-        return Ok(());
-    }
-    config.end()
+    Ok(())
 }
 
 /// Many threads at the instant at which the open wait is over.
-fn stampede(case: &Case, row: &Fields<'_>) -> Replay {
-    let threads = case.config["concurrency"].as_u64().unwrap_or_default() as usize;
-    let policy = Settings::of(case)?.policy;
+fn stampede(case: &Case, config: &Fields<'_>, row: &Fields<'_>) -> Replay {
+    let threads = config.must("concurrency", Fields::u64)? as usize;
+    let policy = Settings::read(config, case)?.policy;
     let (admitted, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let breaker = policy.breaker("stampede");
     let start = Instant::now();

@@ -14,13 +14,17 @@ use super::{
 use crate::{
     fields::Fields,
     file::Case,
-    outcome::{Replay, differs, expect, failed, unknown},
+    outcome::{Replay, Stop, differs, expect, failed, unknown},
 };
 
 const EARLY: &str = "a half-open circuit decides as soon as the probes that are left can't change \
                      the verdict, which is the same";
 const KEPT: &str = "what was counted before the circuit opened can still be read while it is open";
 const UNCOUNTED: &str = "neither a run of successes nor slow failures are counted apart";
+const PROBE: &str = "the success that closes a circuit is a probe's here, and not one of the calls in \
+                     the window that begins then";
+const TRIPPED: &str = "what trips is the circuit itself here: it is open then, and only a probe \
+                       closes it";
 /// The name of a call that takes as long as the clock has just been moved.
 const LATENCY: &str = "(latency)";
 
@@ -29,6 +33,7 @@ const RING: &str = "the ring of a window can't be seen from outside; its sums ar
 /// Replays the steps, then checks the events.
 pub(super) async fn replay(case: &Case, settings: Settings) -> Replay {
     let mut run = Run::new(&settings).await;
+    run.is_bare = matches!(case.model.as_str(), "consecutive" | "count-rate");
     if case.layer == "window" {
         // A window is looked at for itself: nothing opens the circuit that it belongs to.
         run.subject.breaker.metrics_only();
@@ -36,6 +41,9 @@ pub(super) async fn replay(case: &Case, settings: Settings) -> Replay {
     for (i, step) in case.steps.iter().enumerate() {
         let next = case.steps.get(i + 1);
         let outcome = run.step(&Fields::of(step), next).await;
+        if run.is_beyond && matches!(outcome, Err(Stop::Failed(_))) {
+            return differs(TRIPPED);
+        }
         outcome.map_err(|stop| stop.at(&format!("step {i}")))?;
         if i == 0 {
             run.after_first = run.subject.transitions().len();
@@ -46,6 +54,7 @@ pub(super) async fn replay(case: &Case, settings: Settings) -> Replay {
     }
     match run.difference {
         Some(why) => differs(why),
+        None if run.is_beyond => differs(TRIPPED),
         None => Ok(()),
     }
 }
@@ -60,6 +69,12 @@ struct Run<'a> {
     difference: Option<&'static str>,
     /// How many transitions there had been after the first step.
     after_first: usize,
+    /// The case is of a rule alone, which has no state: it goes on counting once it has tripped.
+    is_bare: bool,
+    /// It has gone on to where a circuit lets no call in.
+    is_beyond: bool,
+    /// The successes of probes that a case counts among the calls.
+    probed: u64,
 }
 
 impl<'a> Run<'a> {
@@ -70,6 +85,9 @@ impl<'a> Run<'a> {
             early: None,
             difference: None,
             after_first: 0,
+            is_bare: false,
+            is_beyond: false,
+            probed: 0,
         }
     }
 
@@ -175,9 +193,12 @@ impl<'a> Run<'a> {
     }
 
     async fn record(&mut self, step: &Fields<'_>) -> Replay {
-        if let Some("HALF_OPEN") = step.str("in_state")? {
+        let outcome = Outcome::of(step)?;
+        if let Some(state) = step.str("in_state")? {
+            expect("in_state", state, "HALF_OPEN")?;
             self.subject.force("OPEN")?;
             self.subject.force("HALF_OPEN")?;
+            self.probed = u64::from(matches!(outcome, Outcome::Success));
         }
         let slow = match step.bool("slow")? {
             // A window that is told so: any latency that is slow will do.
@@ -185,13 +206,16 @@ impl<'a> Run<'a> {
             _ => Duration::ZERO,
         };
         let latency = step.ms("latency_ms")?.unwrap_or(slow);
-        let outcome = Outcome::of(step)?;
         if let Some(permit) = self.subject.calls.remove(LATENCY) {
             self.subject.report(permit, outcome);
             return Ok(());
         }
         let pending = self.subject.pending.pop_front();
         let Some(permit) = pending.or_else(|| self.subject.admit()) else {
+            if self.is_bare && self.has_tripped() {
+                self.is_beyond = true;
+                return Ok(());
+            }
             return failed("a call was to be recorded, and was not let in");
         };
         advance(latency).await;
@@ -274,6 +298,8 @@ impl<'a> Run<'a> {
             if let Some(want) = expected.u64(name)? {
                 if got != want && breaker.state() == State::Open && want == 0 {
                     self.difference = Some(KEPT);
+                } else if got != want && name != "failures" && got + self.probed == want {
+                    self.difference = Some(PROBE);
                 } else {
                     expect(name, got, want)?;
                 }

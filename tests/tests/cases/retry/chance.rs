@@ -153,7 +153,7 @@ pub(super) fn never_zero(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
     Ok(())
 }
 
-pub(super) fn extremes(row: &Fields<'_>) -> Replay {
+pub(super) fn extremes(_: &Fields<'_>, row: &Fields<'_>) -> Replay {
     row.skip(&["rule"]);
     let mut random = Random::seeded(6);
     let spans = [

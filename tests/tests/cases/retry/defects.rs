@@ -1,4 +1,5 @@
-//! Defects that other libraries have had, each by its id: what must hold is said in words.
+//! Defects that other libraries have had: what must hold is said in words, and each is known by a
+//! field that no other has.
 
 use std::{
     num::NonZeroU32,
@@ -21,31 +22,37 @@ use crate::{
     upstream::Upstream,
 };
 
+/// Looks whether what a row says holds, under a configuration.
+type Check = fn(&Fields<'_>, &Fields<'_>) -> Replay;
+
+/// What is checked where the row, or the configuration, has the field. The first one counts.
+const CHECKS: [(&str, Check); 15] = [
+    ("header", header),
+    ("action", gives_up),
+    ("clients", no_herd),
+    ("outer_attempts", nested),
+    ("breaker", open_circuit),
+    ("event", committed),
+    ("threads", threads),
+    ("attempts_started", deadline),
+    ("percent", share),
+    ("requests", chance::own_chance),
+    ("lo_ms", chance::within_bounds),
+    ("jitter", chance::resolution),
+    ("draws", chance::chance_at_the_cap),
+    ("r_min", chance::never_zero),
+    ("expr", chance::extremes),
+];
+
 pub(super) fn replay(case: &Case) -> Replay {
     let config = Fields::of(&case.config);
-    for row in &case.rows {
-        let row = Fields::of(row);
-        match case.id.as_str() {
-            "reg-14" => chance::own_chance(&config, &row),
-            "reg-15" => chance::chance_at_the_cap(&config, &row),
-            "reg-16" => chance::within_bounds(&config, &row),
-            "reg-17" => header(&config, &row),
-            "reg-18" => gives_up(&config, &row),
-            "reg-19" => no_herd(&config, &row),
-            "reg-20" => nested(&config, &row),
-            "reg-21" => open_circuit(&config, &row),
-            "reg-22" => committed(&config, &row),
-            "reg-27" => threads(&config, &row),
-            "reg-34" => deadline(&config, &row),
-            "reg-36" => chance::resolution(&config, &row),
-            "reg-37" => chance::never_zero(&config, &row),
-            "reg-39" => chance::extremes(&row),
-            "reg-40" => {
-                config.skip(&["ttl_ms", "min_per_s"]);
-                budget::share(&row)
-            }
-            id => unknown(format!("regression {id}")),
-        }?;
+    for fields in &case.rows {
+        let says = |field: &str| fields.contains_key(field) || case.config.contains_key(field);
+        let Some((_, check)) = CHECKS.iter().find(|(field, _)| says(field)) else {
+            return unknown("a defect that is not known");
+        };
+        let row = Fields::of(fields);
+        check(&config, &row)?;
         row.end()?;
     }
     config.end()
@@ -277,6 +284,11 @@ fn threads(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
     let (spent, deposits) = done.fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
     expect("withdrawn", spent * cost <= tokens + deposits, true)?;
     expect("something was", spent >= tokens / cost, true)
+}
+
+fn share(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
+    config.skip(&["ttl_ms", "min_per_s"]);
+    budget::share(row)
 }
 
 fn deadline(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
