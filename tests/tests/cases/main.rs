@@ -15,6 +15,7 @@ mod report;
 mod retry;
 mod timeout;
 mod upstream;
+mod words;
 
 use std::process::ExitCode;
 

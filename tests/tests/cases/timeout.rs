@@ -19,6 +19,7 @@ use crate::{
     fields::Fields,
     file::Case,
     outcome::{Replay, differing, expect, failed, unknown},
+    words::numbers,
 };
 
 const LATE: &str = "a response that has come is handed on, however late: the timeout's README says \
@@ -41,10 +42,12 @@ pub(crate) fn replay(case: &Case) -> Replay {
 /// A body that stalls, or goes on for ever.
 async fn stalls(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
     let headers = row.must("headers_ms", Fields::ms)?;
-    let between = match row.must("body", Fields::str)? {
-        "one chunk then silence" => None,
-        "1 byte every 400 ms for ever" => Some(Duration::from_millis(400)),
-        body => return unknown(format!("body {body:?}")),
+    let body = row.must("body", Fields::str)?;
+    let (words, numbers) = numbers(body);
+    let between = match (words.as_str(), numbers.as_slice()) {
+        ("one chunk then silence", []) => None,
+        ("# byte every # ms for ever", &[1, between]) => Some(Duration::from_millis(between)),
+        _ => return unknown(format!("body {body:?}")),
     };
     let layer = TimeoutLayer::new()
         .until_end()

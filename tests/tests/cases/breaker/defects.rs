@@ -25,6 +25,7 @@ use crate::{
     fields::Fields,
     file::Case,
     outcome::{Replay, expect, failed, unknown},
+    words::numbers,
 };
 
 pub(super) fn replay(case: &Case) -> Replay {
@@ -84,15 +85,16 @@ fn stampede(case: &Case, config: &Fields<'_>, row: &Fields<'_>) -> Replay {
 fn longer_than_the_window(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
     let window = config.must("window_ms", Fields::ms)?;
     let lasts = config.must("call_ms", Fields::ms)?;
-    expect(
-        "trip",
-        config.must("trip", Fields::str)?,
-        "consecutive 5 or rate",
-    )?;
+    let (words, numbers) = numbers(config.must("trip", Fields::str)?);
+    expect("trip", words.as_str(), "consecutive # or rate")?;
+    let run = count(numbers[0])?;
     let most = row.must("must_open_by_call", Fields::u64)?;
     let calls = row.must("failing_calls", Fields::u64)?;
     crate::paused(async {
-        let breaker = Policy::new().window(Window::time(window)).breaker("window");
+        let breaker = Policy::new()
+            .consecutive(run)
+            .window(Window::time(window))
+            .breaker("window");
         for i in 1..=calls {
             let Ok(permit) = breaker.try_acquire() else {
                 return expect("opened by", i <= most + 1, true);
@@ -113,10 +115,14 @@ fn held_off(row: &Fields<'_>) -> Replay {
             let admitted = breaker.try_acquire().is_ok();
             return expect("admitted", Some(admitted), row.bool("admitted")?);
         };
-        expect("responses", responses, "429 (Retry-After 30) x6")?;
-        let fault = Fault::new(FaultKind::RateLimited).with_retry_after(Duration::from_secs(30));
-        let permits: Vec<_> = (0..6).flat_map(|_| breaker.try_acquire()).collect();
-        expect("in flight", permits.len(), 6)?;
+        let (words, numbers) = numbers(responses);
+        let ("# (Retry-After #) x#", &[429, after, times]) = (words.as_str(), numbers.as_slice())
+        else {
+            return unknown(format!("responses {responses:?}"));
+        };
+        let fault = Fault::new(FaultKind::RateLimited).with_retry_after(Duration::from_secs(after));
+        let permits: Vec<_> = (0..times).flat_map(|_| breaker.try_acquire()).collect();
+        expect("in flight", permits.len() as u64, times)?;
         for permit in permits {
             permit.failure(fault);
         }

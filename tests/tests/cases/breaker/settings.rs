@@ -12,6 +12,7 @@ use crate::{
     fields::Fields,
     file::Case,
     outcome::{Replay, differs, unknown},
+    words::numbers,
 };
 
 /// A policy, and what a replay must know besides.
@@ -54,14 +55,21 @@ impl Settings {
 
         let consecutive = match config.get("trip") {
             None => config.u64("consecutive")?,
-            Some(Value::String(rule)) => match rule.as_str() {
-                "consecutive 5" | "consecutive 5 or rate" => Some(5),
-                "requests_counted>=3 and failures/requests_counted>=0.6" => {
-                    policy = policy.min_calls(count(3)?).failure_rate(rate(0.6)?);
-                    None
+            Some(Value::String(rule)) => {
+                let (words, numbers) = numbers(rule);
+                match (words.as_str(), numbers.as_slice()) {
+                    ("consecutive #" | "consecutive # or rate", &[failures]) => Some(failures),
+                    (
+                        "requests_counted>=# and failures/requests_counted>=#.#",
+                        &[calls, 0, tenths @ 1..=9],
+                    ) => {
+                        let share = tenths as f64 / 10.0;
+                        policy = policy.min_calls(count(calls)?).failure_rate(rate(share)?);
+                        None
+                    }
+                    _ => return unknown(format!("trip {rule:?}")),
                 }
-                rule => return unknown(format!("trip {rule:?}")),
-            },
+            }
             Some(other) => return unknown(format!("trip {other}")),
         };
         // One more than may not be exceeded.

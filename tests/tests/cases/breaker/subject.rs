@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -99,6 +100,12 @@ impl Subject {
                 self.excluded += 1;
                 drop(permit);
             }
+            Outcome::Panic => {
+                let _ = catch_unwind(AssertUnwindSafe(|| {
+                    let _held = permit;
+                    resume_unwind(Box::new("a call that panics"));
+                }));
+            }
             Outcome::Neutral => {
                 self.excluded += 1;
                 permit.ignore();
@@ -162,6 +169,7 @@ pub(super) enum Outcome {
     Neutral,
     /// The caller dropped the call.
     Left,
+    Panic,
 }
 
 impl Outcome {
@@ -174,6 +182,7 @@ impl Outcome {
             ("success", None) => Self::Success,
             ("failure", None) => Self::FAILURE,
             ("failure", Some("attempt_timeout")) => Self::Failure(FaultKind::TimedOut),
+            ("failure", Some("panic")) | ("panic", None) => Self::Panic,
             ("neutral", None) => Self::Neutral,
             ("neutral", Some("caller_cancel")) => Self::Left,
             ("neutral", Some("local_rejection")) => Self::Failure(FaultKind::Refused),

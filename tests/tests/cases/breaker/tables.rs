@@ -17,6 +17,7 @@ use crate::{
     fields::Fields,
     file::Case,
     outcome::{Replay, differing, differs, expect, failed, unknown},
+    words::numbers,
 };
 
 /// Which configurations are refused.
@@ -210,6 +211,8 @@ pub(super) fn sequences(case: &Case) -> Replay {
     }
 }
 
+const SHARE: &str = "so many of so many is a share here, which is judged once there are as many";
+
 /// Thresholds of so many in a row, or so many of so many, in the closed and the half-open state.
 fn thresholds(case: &Case) -> Replay {
     // The tables are two: one begins with a circuit that is half-open.
@@ -244,7 +247,7 @@ fn thresholds(case: &Case) -> Replay {
                     };
                     base.without_consecutive()
                         .window(Window::calls(size))
-                        .min_calls(count(failures)?)
+                        .min_calls(count(of)?)
                         .failure_rate(rate)
                 }
                 // The library's own default.
@@ -267,7 +270,11 @@ fn thresholds(case: &Case) -> Replay {
             for outcome in Outcome::letters(text)? {
                 expect(text, subject.call(outcome), true)?;
             }
-            expect(text, subject.state(), row.must("state", Fields::str)?)
+            let outcome = expect(text, subject.state(), row.must("state", Fields::str)?);
+            match of {
+                Some(of) if !half_open && of > text.len() as u64 => differing(SHARE, outcome),
+                _ => outcome,
+            }
         })?;
         row.end()?;
     }
@@ -342,9 +349,12 @@ fn one_after_the_other(case: &Case) -> Replay {
             let row = Fields::of(row);
             advance(row.ms("advance_ms")?.unwrap_or_default()).await;
             if let Some(text) = row.str("seq")? {
-                let (letters, spacing) = match text.strip_suffix("(1 s apart)") {
-                    Some(letters) => (letters, Duration::from_secs(1)),
-                    None => (text, Duration::ZERO),
+                let (letters, apart) = text.split_once('(').unwrap_or((text, ""));
+                let (words, seconds) = numbers(apart);
+                let spacing = match (words.as_str(), seconds.as_slice()) {
+                    ("", []) => Duration::ZERO,
+                    ("# s apart)", &[seconds]) => Duration::from_secs(seconds),
+                    _ => return unknown(format!("seq {text:?}")),
                 };
                 for outcome in Outcome::letters(letters)? {
                     expect(text, subject.call(outcome), true)?;
@@ -408,17 +418,38 @@ pub(super) fn open_waits(case: &Case) -> Replay {
     Ok(())
 }
 
+/// Times that a circuit opens, which is closed in between: `5x(OPEN,HALF_OPEN) then CLOSED`.
+fn rounds(text: &str) -> Replay<String> {
+    let round = |part: &str| {
+        let (words, numbers) = numbers(part);
+        match (words.as_str(), numbers.as_slice()) {
+            ("CLOSED", []) => Ok("S".to_owned()),
+            ("#x(OPEN,HALF_OPEN)", &[times]) => Ok("F".repeat(times as usize)),
+            _ => unknown(format!("cycle {part:?}")),
+        }
+    };
+    text.split(" then ").map(round).collect()
+}
+
+/// What a circuit goes through: `open, probe fails`.
+fn events(text: &str) -> Replay<String> {
+    let event = |part| match part {
+        "open" | "probe fails" => Ok("F"),
+        "probe succeeds" => Ok("S"),
+        _ => unknown(format!("cycle {part:?}")),
+    };
+    text.split(", ").map(event).collect()
+}
+
 /// Opens, probes and closes, and looks at which step each wait was: the waits double.
 async fn cycles(row: &Fields<'_>, subject: &mut Subject, wait: Duration) -> Replay {
-    let (outcomes, first, name) = match row.must("cycle", Fields::str)? {
-        "CLOSED then 5x(OPEN,HALF_OPEN) then CLOSED then 3x(OPEN,HALF_OPEN)" => {
-            ("FFFFFSFFF", 0, "attempts_seen")
-        }
-        "open, probe fails, probe succeeds, open" => ("FFSF", 1, "attempt_seen"),
-        cycle => return unknown(format!("cycle {cycle:?}")),
+    let cycle = row.must("cycle", Fields::str)?;
+    let (outcomes, first, name) = match cycle.strip_prefix("CLOSED then ") {
+        Some(rest) => (rounds(rest)?, 0, "attempts_seen"),
+        None => (events(cycle)?, 1, "attempt_seen"),
     };
     let mut seen = Vec::new();
-    for outcome in Outcome::letters(outcomes)? {
+    for outcome in Outcome::letters(&outcomes)? {
         let known = subject.transitions().len();
         expect("let in", subject.call(outcome), true)?;
         let opened = subject.transitions()[known..].iter().find_map(|it| it.wait);

@@ -11,11 +11,12 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 
-use super::{backoff::exponential, budget::draws};
+use super::{backoff::exponential, budget::draws, defects::of};
 use crate::{
     fields::Fields,
     file::Case,
     outcome::{Replay, differing, expect, failed, unknown},
+    words::numbers,
 };
 
 /// What the SDKs call throttling.
@@ -213,7 +214,12 @@ pub(super) fn timings(case: &Case) -> Replay {
 
 /// What tries cost and bring, in words.
 pub(super) fn quota(case: &Case) -> Replay {
-    let full = || Budget::tokens(NonZeroU32::new(500).expect("not zero"));
+    let full = || Budget::tokens(of(500));
+    // What a second try costs tells what kind of failure it follows.
+    let dear = |tokens| match tokens {
+        5 => THROTTLED,
+        _ => FaultKind::Connect,
+    };
     let spend = |budget: &Budget, kind| {
         let withdrawal = budget.try_withdraw(kind);
         withdrawal.map(|withdrawal| withdrawal.spend())
@@ -226,34 +232,30 @@ pub(super) fn quota(case: &Case) -> Replay {
     for row in &case.rows {
         let row = Fields::of(row);
         let event = row.must("event", Fields::str)?;
-        let got = match event {
-            "acquire for throttling" => cost(THROTTLED),
-            "acquire for other error" => cost(FaultKind::Unavailable),
-            "acquire for timeout" => cost(FaultKind::TimedOut),
-            "acquire 14, then success" | "acquire 5, then success" => {
+        let (words, numbers) = numbers(event);
+        let got = match (words.as_str(), numbers.as_slice()) {
+            ("acquire for throttling", []) => cost(THROTTLED),
+            ("acquire for other error", []) => cost(FaultKind::Unavailable),
+            ("acquire for timeout", []) => cost(FaultKind::TimedOut),
+            ("acquire #, then success", &[tokens @ (5 | 14)]) => {
                 let budget = full();
-                let kind = if event.contains("14") {
-                    FaultKind::Connect
-                } else {
-                    THROTTLED
-                };
-                budget.success(spend(&budget, kind));
+                budget.success(spend(&budget, dear(tokens)));
                 budget.balance()
             }
-            "acquire 14, all attempts fail" => {
+            ("acquire #, all attempts fail", &[tokens @ (5 | 14)]) => {
                 let budget = full();
-                let _ = spend(&budget, FaultKind::Connect);
+                let _ = spend(&budget, dear(tokens));
                 budget.balance()
             }
-            "first-try success at 486" => {
-                let budget = full().initial(486);
+            ("first-try success at #", &[level]) => {
+                let budget = full().initial(level as u32);
                 budget.success(None);
                 budget.balance()
             }
             // A failure is not told to the budget at all.
-            "first-try 4xx at 450" => full().initial(450).balance(),
-            "capacity 14: second acquire" => {
-                let budget = Budget::tokens(NonZeroU32::new(14).expect("not zero"));
+            ("first-try #xx at #", &[4 | 5, level]) => full().initial(level as u32).balance(),
+            ("capacity #: second acquire", &[capacity]) => {
+                let budget = Budget::tokens(of(capacity));
                 expect("first", draws(&budget), true)?;
                 expect(
                     "granted",
@@ -262,7 +264,7 @@ pub(super) fn quota(case: &Case) -> Replay {
                 )?;
                 continue;
             }
-            event => return unknown(format!("event {event:?}")),
+            _ => return unknown(format!("event {event:?}")),
         };
         match (row.f64("cost")?, row.f64("tokens")?) {
             (Some(want), None) | (None, Some(want)) => expect(event, got, want)?,

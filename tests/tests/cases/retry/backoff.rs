@@ -27,7 +27,7 @@ pub(super) fn replay(case: &Case) -> Replay {
     for row in &case.rows {
         let row = Fields::of(row);
         match case.model.as_str() {
-            "backoff-exp" | "backoff-overflow" => wait(&config, &row)?,
+            "backoff-exp" | "backoff-linear" | "backoff-overflow" => wait(&config, &row)?,
             "jitter-formulas" => formula(&config, &row)?,
             _ => uniform(&config, &row)?,
         }
@@ -38,8 +38,12 @@ pub(super) fn replay(case: &Case) -> Replay {
 
 /// The `attempt`th wait, without chance.
 fn wait(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
-    if config.must("type", Fields::str)? != "exponential" {
-        return unknown("a backoff that is not exponential");
+    match config.must("type", Fields::str)? {
+        "exponential" => {}
+        "constant" | "linear" => {
+            return differs("a backoff of any other shape is an iterator of the user's own here");
+        }
+        kind => return unknown(format!("type {kind:?}")),
     }
     let factor = config.must("factor", Fields::f64)?;
     if factor != 2.0 {

@@ -20,6 +20,7 @@ use crate::{
     file::Case,
     outcome::{Replay, expect, failed, unknown},
     upstream::Upstream,
+    words::numbers,
 };
 
 /// Looks whether what a row says holds, under a configuration.
@@ -84,21 +85,23 @@ fn header(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
     let wait = hint.after();
     let result = row.must("result", Fields::str)?;
     let (word, _) = result.split_once([' ', '(']).unwrap_or((result, ""));
+    let (_, numbers) = numbers(result);
+    let seconds = numbers.first().copied().map(Duration::from_secs);
     match word {
         // It leaves the wait to the retry's own backoff.
         "0" => expect(value, hint, RetryHint::default()),
         "none" => expect(value, wait, None),
-        "120" => expect(value, wait, Some(Duration::from_secs(120))),
         "date" => expect(value, wait, Some(Duration::from_secs(60))),
         "give_up" => {
             expect(value, wait.is_some_and(|wait| wait > cap), true)?;
             // However far off, the clock can be moved by it.
             let _ = Instant::now() + wait.unwrap_or_default();
-            match result.strip_prefix("give_up(retry_after=121 s)") {
-                Some(_) => expect(value, wait, Some(Duration::from_secs(121))),
-                None => Ok(()),
+            match result.starts_with("give_up(retry_after=") {
+                true => expect(value, wait, seconds),
+                false => Ok(()),
             }
         }
+        word if word.parse::<u64>().is_ok() => expect(value, wait, seconds),
         _ => unknown(format!("result {result:?}")),
     }
 }
@@ -132,8 +135,10 @@ fn gives_up(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
                 expect("status", status, Some(503))
             }
             "retry" => {
-                expect("slept_ms", row.must("slept_ms", Fields::str)?, ">=5000")?;
-                expect("slept_ms", slept >= Duration::from_millis(5_000), true)?;
+                let (words, numbers) = numbers(row.must("slept_ms", Fields::str)?);
+                expect("slept_ms", words.as_str(), ">=#")?;
+                let least = Duration::from_millis(numbers[0]);
+                expect("slept_ms", slept >= least, true)?;
                 expect("status", status, Some(200))
             }
             action => unknown(format!("action {action:?}")),

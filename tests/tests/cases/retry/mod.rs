@@ -17,7 +17,7 @@ pub(crate) fn replay(case: &Case) -> Replay {
         "aws-token-bucket" => aws::steps(case),
         "aws-timings" => aws::timings(case),
         "quota-rules" => aws::quota(case),
-        "backoff-cap" | "backoff-const" | "backoff-exp" | "backoff-overflow"
+        "backoff-cap" | "backoff-const" | "backoff-exp" | "backoff-linear" | "backoff-overflow"
         | "jitter-formulas" | "property" => backoff::replay(case),
         "budget" => budget::replay(case),
         "config-valid" => budget::config(case),

@@ -10,6 +10,7 @@ use crate::{
     fields::Fields,
     file::Case,
     outcome::{Replay, differing, expect, failed, unknown},
+    words::numbers,
 };
 
 pub(super) fn replay(case: &Case) -> Replay {
@@ -65,6 +66,16 @@ fn date(at: Duration) -> String {
     httpdate::fmt_http_date(UNIX_EPOCH + at)
 }
 
+/// The value, with the date that it has in words, `<http-date now+60s>`, as a date.
+fn with_date(value: &str, now: Duration) -> String {
+    let Some((before, rest)) = value.split_once("<http-date now+") else {
+        return value.to_owned();
+    };
+    let (seconds, after) = rest.split_once("s>").unwrap_or((rest, ""));
+    let later = Duration::from_secs(seconds.parse().unwrap_or_default());
+    format!("{before}{}{after}", date(now + later))
+}
+
 /// The header that the row has; a `null` is a header that is not there.
 fn header_of<'a>(row: &Fields<'a>) -> Replay<Option<&'a str>> {
     match row.get("header") {
@@ -87,15 +98,17 @@ fn described(_: &Fields<'_>, row: &Fields<'_>) -> Replay {
     const DAY: Duration = Duration::from_secs(86_400);
     let value = match header_of(row)? {
         None => None,
-        Some("date now+1 day") => Some(date(NOW + DAY)),
-        Some("date 1 day in the past") => Some(date(NOW - DAY)),
-        Some(words) => match words
-            .strip_prefix("delta ")
-            .and_then(|w| w.strip_suffix(" s"))
-        {
-            Some(seconds) => Some(seconds.to_owned()),
-            None => return unknown(format!("header {words:?}")),
-        },
+        Some(text) => {
+            let (words, numbers) = numbers(text);
+            Some(match (words.as_str(), numbers.as_slice()) {
+                ("date now+# day" | "date now+# days", &[n]) => date(NOW + DAY * n as u32),
+                ("date # day in the past" | "date # days in the past", &[n]) => {
+                    date(NOW - DAY * n as u32)
+                }
+                ("delta # s", &[seconds]) => seconds.to_string(),
+                _ => return unknown(format!("header {text:?}")),
+            })
+        }
     };
     let headers: Vec<_> = value
         .iter()
@@ -125,14 +138,16 @@ fn sdk(_: &Fields<'_>, row: &Fields<'_>) -> Replay {
 /// A status and a `retry-after`, which counts only with some statuses.
 fn with_status(_: &Fields<'_>, row: &Fields<'_>) -> Replay {
     let status = row.must("status", Fields::u64)?;
-    let later = date(NOW + Duration::from_secs(600));
-    let value = header_of(row)?.map(|value| match value {
-        "date now+600 s" => later.as_str(),
-        value => value,
+    let value = header_of(row)?.map(|text| {
+        let (words, numbers) = numbers(text);
+        match (words.as_str(), numbers.as_slice()) {
+            ("date now+# s", &[seconds]) => date(NOW + Duration::from_secs(seconds)),
+            _ => text.to_owned(),
+        }
     });
     let headers: Vec<_> = value
-        .map(|value| (header::RETRY_AFTER, value))
-        .into_iter()
+        .iter()
+        .map(|value| (header::RETRY_AFTER, value.as_str()))
         .collect();
     let wait = match status {
         400.. => hint(&headers, NOW)?.after(),
@@ -165,9 +180,7 @@ fn headers(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
     let mut headers = Vec::new();
     let text;
     if let Some(value) = value("retry-after")? {
-        text = value
-            .replace("<http-date now+60s>", &date(now + Duration::from_secs(60)))
-            .replace("<http-date now+30s>", &date(now + Duration::from_secs(30)));
+        text = with_date(value, now);
         headers.push((header::RETRY_AFTER, text.as_str()));
     }
     named.end()?;
