@@ -149,6 +149,45 @@ async fn a_caller_who_does_not_finish_its_request_is_let_go() {
     assert!(String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 408"));
 }
 
+/// What is answered to these bytes on a connection of their own, which sends no more.
+async fn answered(setup: &Setup, sent: &[u8]) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let stream = tokio::net::TcpStream::connect(setup.gateway.address).await;
+    let mut stream = stream.expect("connects");
+    // Who is refused may be left before all is sent.
+    stream.write_all(sent).await.ok();
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    let _ = tokio::time::timeout(common::BOUND, read)
+        .await
+        .expect("ends");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn what_says_that_it_is_too_large_is_refused_before_it_comes() {
+    let setup = Setup::configured("", "[limits]\nbody = \"1KiB\"\nheader = \"300ms\"\n").await;
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n";
+    let sent = format!("{head}content-length: 2000\r\n\r\n");
+    let answer = answered(&setup, sent.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let setup = Setup::configured("", "[limits]\nheader = \"300ms\"\n").await;
+    for (length, status) in [(8 << 10, 200), (100 << 10, 431)] {
+        let cookie = "x".repeat(length);
+        let sent = format!("GET /healthz HTTP/1.1\r\nhost: x\r\ncookie: {cookie}\r\n\r\n");
+        let answer = answered(&setup, sent.as_bytes()).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn connections_beyond_the_cap_wait_and_hold_nothing_up() {
     let setup = Setup::configured("", "[limits]\nconnections = 1\nheader = \"300ms\"\n").await;

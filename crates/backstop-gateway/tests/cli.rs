@@ -10,7 +10,12 @@ use std::{
 
 use backstop_simulator::{Dialect, Reply};
 use common::simulator;
-use tokio::{net::TcpListener, process::Command, time::timeout};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::TcpListener,
+    process::Command,
+    time::timeout,
+};
 
 const MODEL: &str = "[models.smart]\ncandidates = [\"p:m\"]\nretry = { attempts = 1 }\n";
 
@@ -82,6 +87,58 @@ async fn a_start_that_fails_says_why() {
     assert!(
         said.contains(&format!("can't listen on {address}: ")),
         "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_start_says_where_it_listens_and_a_stop_what_is_waited_for() {
+    let directory = tempfile::tempdir().expect("can be made");
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("is made");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    fs::write(path("cert.pem"), own.cert.pem()).expect("can be written");
+    fs::write(path("key.pem"), own.signing_key.serialize_pem()).expect("can be written");
+    let tls = format!(
+        "[tls]\ncertificate = \"{}\"\nkey = \"{}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n",
+        path("cert.pem"),
+        path("key.pem"),
+    );
+    let config = format!("{tls}{}{MODEL}", provider("https://here/v1"));
+    let file = written(directory.path(), &config);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_backstop"))
+        .args(["--listen", "127.0.0.1:0", "--config", &file])
+        .env("RUST_LOG", "info")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("is piped")).lines();
+    let mut said = Vec::new();
+    while let Some(line) = timeout(common::BOUND, lines.next_line())
+        .await
+        .expect("it says so")
+        .expect("can be read")
+    {
+        said.push(line);
+        if said
+            .last()
+            .is_some_and(|line| line.starts_with("for the operator on http://"))
+        {
+            break;
+        }
+    }
+    let said = said.join("\n");
+    assert!(said.contains("listening on https://127.0.0.1:"), "{said}");
+    let id = child.id().expect("it runs").to_string();
+    let told = Command::new("kill").args(["-TERM", &id]).status().await;
+    assert!(told.expect("it can be told").success());
+    let ended = timeout(common::BOUND, child.wait_with_output()).await;
+    let ended = ended.expect("it ends").expect("it ran");
+    assert!(ended.status.success());
+    let log = String::from_utf8_lossy(&ended.stderr);
+    assert!(
+        log.contains("told to stop: what is running may go on for 30s"),
+        "{log}"
     );
 }
 

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::say::{say, say_lines};
 use crate::{
-    config::Config,
+    config::{Config, write_duration},
     demo::Demo,
     gateway::Gateway,
     log, reload,
@@ -67,7 +67,18 @@ impl Serve {
             Some(demo) => say_lines(demo.welcome(&config, address)),
             None => {
                 say_lines(text::chains(&config));
-                say(format_args!("\nlistening on http://{address}"));
+                let scheme = if config.tls.is_some() {
+                    "https"
+                } else {
+                    "http"
+                };
+                say(format_args!("\nlistening on {scheme}://{address}"));
+                if let Some(admin) = &admin {
+                    say(format_args!(
+                        "for the operator on http://{}",
+                        admin.local_addr()?
+                    ));
+                }
             }
         }
         if config.keys.is_empty() {
@@ -76,6 +87,11 @@ impl Serve {
         let admin = admin.map(|listener| gateway.serve_admin(listener));
         let _watching = reload::watch(gateway.clone());
         let workers = Workers::start()?;
+        let stop = async {
+            stop.await;
+            let time = write_duration(config.limits.shutdown);
+            info!("told to stop: what is running may go on for {time}");
+        };
         let stopped = gateway.serve_by(&workers, listener, stop).await;
         drop((admin, keeping));
         if stopped == Stopped::Cut {

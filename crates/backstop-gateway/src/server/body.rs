@@ -3,6 +3,7 @@
 use axum::body::Body;
 use backstop_llm::Error;
 use bytes::Bytes;
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time;
 
@@ -18,6 +19,11 @@ const READ: usize = 16 << 10;
 ///
 /// Where it is too large, too slow or breaks off.
 pub(super) async fn read(body: Body, limits: &Limits) -> Result<Bytes, Error> {
+    // What says that it is too large need not come first.
+    let told = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if told > limits.body {
+        return Err(refusal::too_large(limits.body));
+    }
     let limited = Limited::new(body, limits.body).collect();
     match time::timeout(limits.body_read, limited).await {
         Ok(Ok(collected)) => Ok(on_its_own(collected.to_bytes())),

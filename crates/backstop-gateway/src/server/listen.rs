@@ -27,6 +27,10 @@ const AFTER_ACCEPT_FAILED: Duration = Duration::from_millis(50);
 /// How long streams that are told to end have for it.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// The largest head of a request, before anyone knows whose it is: many times what clients send, and
+/// little enough for each connection there may be.
+const HEAD: u32 = 64 << 10;
+
 /// How serving ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -100,10 +104,12 @@ fn connection(limits: &Limits) -> auto::Builder<TokioExecutor> {
     connection
         .http1()
         .timer(TokioTimer::new())
+        .max_buf_size(HEAD as usize)
         .header_read_timeout(limits.header);
     connection
         .http2()
         .timer(TokioTimer::new())
+        .max_header_list_size(HEAD)
         .keep_alive_interval(Some(limits.header));
     connection
 }
