@@ -199,3 +199,21 @@ impl Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_of_probes_begin_anew_before_they_run_out_and_are_never_a_tails() {
+        let last = NUMBER >> NUMBER_SHIFT;
+        assert_eq!(Token::next_probe(0), PROBES);
+        assert_eq!(Token::next_probe(last - 1), last);
+        assert_eq!(Token::next_probe(last), PROBES);
+        for number in [PROBES, last] {
+            let probe = Token::probe(7, number, 11);
+            assert_eq!((probe.number(), probe.generation()), (Some(number), 7));
+            assert!(!probe.is_tail() && !probe.is_void() && !probe.is_flying());
+        }
+    }
+}

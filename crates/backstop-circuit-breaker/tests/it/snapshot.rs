@@ -91,8 +91,12 @@ async fn the_last_calls_are_restored_in_order() {
     fail(&breaker, 1);
     succeed(&breaker, 1);
     let to = restored(&breaker, last);
+    assert_eq!((to.counts().calls, to.counts().failures), (2, 1));
     succeed(&to, 1);
     assert_eq!(to.counts().failures, 0);
+    // The oldest of them are left out where there is no room for all.
+    let to = restored(&breaker, last.window(Window::calls(NonZeroU16::MIN)));
+    assert_eq!((to.counts().calls, to.counts().failures), (1, 0));
 }
 
 #[cfg(feature = "serde")]

@@ -3,6 +3,7 @@
 mod bench;
 mod defects;
 mod orders;
+mod permits;
 mod restored;
 mod rules;
 mod tails;
