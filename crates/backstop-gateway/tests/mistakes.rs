@@ -123,6 +123,10 @@ fn what_could_never_answer_is_refused() {
             "[{ candidate = \"a:m\", can = [\"tools\", \"images\"], lacks = [\"images\"] }]",
             "[0].lacks` has \"images\", as `can` does",
         ),
+        (
+            "[{ candidate = \"a:m\", degraded = \"one\\ntwo\" }]",
+            "[0].degraded` can't be sent in a header\n    write it in one line",
+        ),
     ] {
         let said = told("[\"a:m\"]", candidates);
         assert!(said.contains(word), "{said}");

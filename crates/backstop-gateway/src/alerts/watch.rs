@@ -4,7 +4,7 @@ use std::{collections::VecDeque, fmt, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::config::write_duration;
+use crate::{config::write_duration, ledger::readable};
 
 /// An alert is over when what it is about has fallen to this part of its threshold, so that it
 /// does not come and go.
@@ -84,7 +84,8 @@ impl Watch {
     ) -> Option<Notice> {
         let threshold = self.threshold?;
         self.forget(now);
-        let sum = self.parts.iter().map(|part| part.sum).sum();
+        // From nothing on: the sum of no parts would be below it.
+        let sum = self.parts.iter().fold(0.0, |sum, part| sum + part.sum);
         let value = value(sum, self.parts.iter().map(|part| part.calls).sum());
         let raised = if self.raised {
             value > threshold * OVER
@@ -96,7 +97,7 @@ impl Watch {
             Notice {
                 alert: self.alert,
                 raised,
-                value,
+                value: readable(value),
                 threshold,
                 window: self.window,
             }
@@ -154,5 +155,20 @@ mod tests {
             notice.to_string(),
             "Backstop: error rate back to normal: 0.000 over the last 1m, threshold 0.5"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tells_a_sum_as_people_write_it() {
+        let mut watch = Watch::new("spend", Some(0.3), Duration::from_secs(60));
+        for amount in [0.1, 0.2] {
+            watch.add(Instant::now(), amount, 1);
+        }
+        let notice = watch.check(Instant::now(), |sum, _| sum).expect("is spent");
+        assert_eq!(notice.value.to_string(), "0.3");
+        time::advance(Duration::from_secs(61)).await;
+        let notice = watch.check(Instant::now(), |sum, _| sum).expect("is over");
+        let told = "Backstop: spend back to normal: 0.000 over the last 1m, threshold 0.3";
+        assert_eq!(notice.to_string(), told);
+        assert!(notice.value.is_sign_positive());
     }
 }

@@ -46,7 +46,13 @@ pub(super) fn candidate(
     let number = |value: Value<'_>| u32::try_from(value.integer(0..=1_000_000)?).ok();
     let weight = table.get("weight").and_then(number);
     let tier = table.get("tier").and_then(number);
-    let degraded = table.get("degraded").and_then(|value| value.string());
+    let degraded = table.get("degraded").and_then(|value| {
+        let text = value.string()?;
+        if http::HeaderValue::try_from(&text).is_err() {
+            value.problem("can't be sent in a header", "write it in one line");
+        }
+        Some(text)
+    });
     let also = table.get("also_after").map(|value| kinds(&value));
     let only = table.get("only_after").map(|value| kinds(&value));
     let found = match (named, reply, cached) {
