@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use backstop_gateway::{demo::Demo, drill::Drill, probe};
+use backstop_gateway::{config::Config, demo::Demo, drill::Drill, probe};
 use backstop_simulator::{Fault, Pace};
+use futures_util::future::join_all;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_in_a_drill() {
@@ -25,6 +26,40 @@ async fn nothing_is_lost_in_a_drill() {
     assert_eq!(by(0), ["anthropic:claude-opus-4-8"]);
     assert!(by(1).contains(&"openai:gpt-5.5".to_owned()), "{:?}", by(1));
     assert!(report.recovery.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_asked_first_fails_whatever_the_order_is_made_by() {
+    let providers = "[providers.a]\ndialect = \"openai\"\nproxy = \"http://127.0.0.1:9\"\n\
+                     [providers.b]\ndialect = \"openai\"\n\
+                     [prices]\n\"a:m\" = { input = 5, output = 5 }\n\
+                     \"b:m\" = { input = 1, output = 1 }\n[models.smart]\n";
+    let all = "candidates = [\"a:m\", \"b:m\"]\norder";
+    let special =
+        "candidates = [{ candidate = \"a:m\", only_after = [\"denied\"] }, \"b:m\"]\norder";
+    let weighty = "candidates = [{ candidate = \"a:m\", weight = 0 }, \"b:m\"]\norder";
+    let drills = [
+        (format!("{all} = \"priority\""), "a:m"),
+        (format!("{all} = \"latency\""), "a:m"),
+        (format!("{all} = \"price\""), "b:m"),
+        (format!("{special} = \"priority\""), "b:m"),
+        (format!("{weighty} = \"weight\""), "b:m"),
+    ];
+    let drills = drills.map(async |(model, first)| {
+        let config = Config::parse("test.toml", &format!("{providers}{model}"), &|_| None);
+        let mut drill = Drill::default();
+        drill.phase = Duration::from_millis(300);
+        drill.workers = 2;
+        let report = drill.run(config.expect("is right"), |_| {}).await;
+        let report = report.expect("can be done");
+        let served: Vec<_> = report.phases[0].served.keys().collect();
+        assert_eq!(served, [first], "{model}");
+        // It is the one that hangs in the third.
+        let served = &report.phases[2].served;
+        assert!(!served.contains_key(first), "{model}: {served:?}");
+        assert!(report.recovery.is_some(), "{model}");
+    });
+    join_all(drills).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,8 @@
 //! A model: who is asked for it, and in which order.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{cmp::Reverse, num::NonZeroU32, time::Duration};
 
-use backstop_core::{FaultKinds, Name};
+use backstop_core::{FaultKind, FaultKinds, Name};
 use backstop_llm::{Abilities, Commit, Needs, Usage};
 
 use super::policy::{Breaker, Continuation, Hedge, Retry, Timeouts};
@@ -29,6 +29,27 @@ pub struct Model {
     pub order: Ordering,
     /// What a call may cost at most, by an estimate: dearer candidates are passed over.
     pub price_cap: Option<f64>,
+}
+
+impl Model {
+    /// Who is asked first while all are well, as far as the config tells: by weight, the one that is
+    /// most often.
+    pub(crate) fn first(&self) -> Option<&Candidate> {
+        let candidates = self.candidates.iter();
+        let begins = candidates.filter(|it| it.after.contains(FaultKind::Refused));
+        begins.min_by_key(|it| {
+            let price = match &it.target {
+                Target::Provider { price, .. } if self.order == Ordering::Price => *price,
+                _ => None,
+            };
+            let weight = if self.order == Ordering::Weight {
+                it.weight
+            } else {
+                0
+            };
+            (it.tier, price.map_or(0, Price::comparable), Reverse(weight))
+        })
+    }
 }
 
 /// One candidate of a model.
@@ -76,6 +97,12 @@ impl Price {
             + usage.cache_write as f64 * self.cache_write
             + usage.output as f64 * self.output;
         all / 1e6
+    }
+
+    /// The price as one number, to compare prices by: answers are short beside what is sent.
+    pub(crate) fn comparable(self) -> u64 {
+        // In millionths of the currency; a price beyond all bounds is as dear as can be.
+        ((self.input * 3.0 + self.output) * 1e6) as u64
     }
 }
 

@@ -18,7 +18,7 @@ use self::{
 };
 use crate::{
     Gateway,
-    config::{Alerts, Config, Target},
+    config::{Alerts, Config, Ordering, Target},
     stack::Chaos,
 };
 
@@ -102,13 +102,13 @@ impl Drill {
         };
         let chain = config
             .models
-            .get(&model)
+            .get_mut(&model)
             .ok_or_else(|| format!("no model is named {model}"))?;
-        let first = chain
-            .candidates
-            .first()
-            .ok_or("there are no candidates")?
-            .clone();
+        if chain.order == Ordering::Latency {
+            // Who is the fastest may change while it lasts, and then nobody would be the first.
+            chain.order = Ordering::Priority;
+        }
+        let first = chain.first().ok_or("there are no candidates")?.clone();
         let Target::Provider {
             provider: failing, ..
         } = first.target

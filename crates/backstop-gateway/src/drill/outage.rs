@@ -8,7 +8,10 @@ use backstop_llm::{ChatResponse, ChatStream, Error};
 use backstop_simulator::{Dialect, Simulator};
 
 use super::broken::Broken;
-use crate::{config::Config, stack::Chaos};
+use crate::{
+    config::{Config, Proxy},
+    stack::Chaos,
+};
 
 /// How many pieces of an answer come before it breaks off.
 const PIECES: usize = 2;
@@ -118,6 +121,7 @@ impl Outage {
                 .await?;
             provider.base_url = simulator.base_url();
             provider.query.clear();
+            provider.proxy = Proxy::None;
             all.insert(name.clone(), simulator);
         }
         Ok(Self::Simulated { all, failing })

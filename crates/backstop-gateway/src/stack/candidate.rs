@@ -165,7 +165,7 @@ impl Entry {
 
     /// Its price as one number, to compare it by.
     pub(super) fn price(&self) -> u64 {
-        self.price.map_or(0, comparable)
+        self.price.map_or(0, Price::comparable)
     }
 
     /// How long it lately took to answer: nothing, where it has not been asked yet.
@@ -214,12 +214,6 @@ impl Entry {
             None => candidate,
         }
     }
-}
-
-/// A price as one number, to compare prices by: answers are short beside what is sent.
-fn comparable(price: Price) -> u64 {
-    // In millionths of the currency; a price beyond all bounds is as dear as can be.
-    ((price.input * 3.0 + price.output) * 1e6) as u64
 }
 
 /// The layers round what answers, in the recommended order.
