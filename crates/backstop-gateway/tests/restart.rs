@@ -11,7 +11,10 @@ use common::{Answer, hello, simulator};
 use program::Program;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 
 /// The files of a program that keeps its state, in front of one provider.
 struct Setup {
@@ -114,6 +117,38 @@ breaker = { failures = 1, open_for = "10m" }"#,
         assert_eq!(setup.provider.count(), calls, "the first is left alone");
         setup.kept("\"open\"").await;
     }
+}
+
+#[tokio::test]
+async fn who_is_told_to_stop_twice_waits_for_nothing_and_keeps_its_state() {
+    let setup = Setup::of("candidates = [\"p:m\"]\n[limits]\nshutdown = \"1h\"").await;
+    setup.provider.fault(Fault::hang());
+    let mut program = Program::start(&setup.file).await;
+    let url = program.url("/v1/chat/completions");
+    let asked = tokio::spawn(reqwest::Client::new().post(url).json(&hello()).send());
+    let stopped = async {
+        while setup.provider.count() == 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+        fs::remove_file(&setup.state).ok();
+        program.tell().await;
+        // Told once, it takes no more calls, and goes on with that one.
+        while TcpStream::connect(program.address).await.is_ok() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        assert!(!asked.is_finished());
+        loop {
+            program.tell().await;
+            if let Ok(ended) = timeout(Duration::from_millis(100), program.ended()).await {
+                return ended;
+            }
+        }
+    };
+    let ended = timeout(common::BOUND, stopped).await.expect("it stops");
+    assert!(ended.success());
+    setup.kept("circuits").await;
+    let cut = timeout(common::BOUND, asked).await.expect("it is told");
+    assert!(cut.expect("does not panic").is_err());
 }
 
 #[tokio::test]

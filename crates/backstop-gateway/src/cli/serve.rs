@@ -1,10 +1,10 @@
 //! `backstop`, with a config or without.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use backstop_core::BoxError;
 use clap::Args;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 use tracing::{info, warn};
 
 use super::say::{say, say_lines};
@@ -87,12 +87,22 @@ impl Serve {
         let admin = admin.map(|listener| gateway.serve_admin(listener));
         let _watching = reload::watch(gateway.clone());
         let workers = Workers::start()?;
+        let stopping = Notify::new();
         let stop = async {
             stop.await;
             let time = write_duration(config.limits.shutdown);
-            info!("told to stop: what is running may go on for {time}");
+            info!("told to stop: what is running may go on for {time}, or until told again");
+            stopping.notify_one();
         };
-        let stopped = gateway.serve_by(&workers, listener, stop).await;
+        let told_again = async {
+            stopping.notified().await;
+            server::signal()?.await;
+            io::Result::Ok(Stopped::Cut)
+        };
+        let stopped = tokio::select! {
+            stopped = gateway.serve_by(&workers, listener, stop) => stopped,
+            stopped = told_again => stopped?,
+        };
         drop((admin, keeping));
         if stopped == Stopped::Cut {
             warn!("something was still running when the time to finish was over");

@@ -90,9 +90,19 @@ impl Program {
 
     /// Tells it to stop, and waits until it has.
     pub(crate) async fn stop(mut self) -> ExitStatus {
+        self.tell().await;
+        self.ended().await
+    }
+
+    /// Tells it to stop.
+    pub(crate) async fn tell(&self) {
         let id = self.child.id().expect("it runs").to_string();
         let told = Command::new("kill").args(["-TERM", &id]).status().await;
         assert!(told.expect("it can be told").success());
+    }
+
+    /// Waits until it has stopped.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         self.child.wait().await.expect("it ends")
     }
 }
