@@ -4,7 +4,7 @@
 //! | promise | test |
 //! |---|---|
 //! | a full window of successes does not hide a later run of failures | here |
-//! | results that come late move nothing | `late_…`, `a_late_…` in `backstop-circuit-breaker/tests/machine.rs` |
+//! | results that come late move nothing | `late_…`, `a_late_…` in `backstop-circuit-breaker/tests/machine` |
 //! | a probe that is dropped, hangs or panics wedges nothing | `a_dropped_probe_…`, `a_probe_that_hangs_…`, `a_panic_…` there and in `service.rs` |
 //! | of a hundred callers of a half-open circuit only the permitted ones pass | `only_as_many_probes_pass_as_are_permitted` there; with threads, case `reg-08` |
 //! | calls cut by a timeout further out count | `fifty_calls_cut_by_a_deadline_further_out_open_the_circuit` there |
@@ -21,7 +21,7 @@
 //! | what can't be cloned is sent exactly once | `a_request_that_cannot_be_copied_is_sent_exactly_once_…` there |
 //! | `source()` leads to the client's own error | `tonic`, `clients.rs` |
 //! | a limit fires over a future that never yields to the scheduler | here, through the stack |
-//! | a call that succeeds allocates nothing | `cargo run -p backstop-peers -- check` |
+//! | a call that succeeds allocates nothing | `cargo bench -p backstop-peers -- check` |
 //! | a service that is not `Send` will do | `local.rs` |
 //! | the innermost stamp wins, and is there before the first byte | `the_innermost_wins_…`, `says_it_before_…` in `backstop-served-by/tests` |
 
