@@ -180,3 +180,14 @@ async fn a_retry_whose_circuit_refused_has_made_the_deposit_of_the_call() {
     context::traced(both).await;
     assert_eq!(budget.balance(), 0.25);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_within_another_neither_deposits_nor_gives_back() {
+    let budget = tokens(500).initial(100);
+    let (service, _) = failing(1, DOWN);
+    let service = layer(&budget).layer(layer(&budget).layer(service));
+    service.clone().oneshot(()).await.unwrap();
+    assert_eq!(budget.balance(), 100.0);
+    service.oneshot(()).await.unwrap();
+    assert_eq!(budget.balance(), 101.0);
+}
