@@ -111,7 +111,7 @@ impl Default for Policy {
 
 impl<L> Policy<L> {
     /// Opens after so many failures in a row. Neither a neutral result nor one that only holds off
-    /// ends the run.
+    /// ends the run. Default: 5.
     pub const fn consecutive(mut self, failures: NonZeroU32) -> Self {
         self.consecutive = Some(failures);
         self
@@ -123,7 +123,7 @@ impl<L> Policy<L> {
         self
     }
 
-    /// Opens when this share of the calls in the window has failed, or more.
+    /// Opens when this share of the calls in the window has failed, or more. Default: half.
     pub const fn failure_rate(mut self, rate: Rate) -> Self {
         self.failure_rate = Some(rate);
         self
@@ -139,84 +139,87 @@ impl<L> Policy<L> {
     /// they answered. A call that is still under way counts from the moment that it has taken so
     /// long, or an eighth of `after` later at most; a response's tail has no speed.
     ///
-    /// Such a rule takes a short lock when a call begins and when it ends.
+    /// Such a rule takes a short lock when a call begins and when it ends. Default: no such rule.
     pub const fn slow_calls(mut self, after: Duration, rate: Rate) -> Self {
         self.slow = Some((after, rate));
         self
     }
 
-    /// Which calls the two rates are taken over.
+    /// Which calls the two rates are taken over. Default: those of the last 60 s.
     pub const fn window(mut self, window: Window) -> Self {
         self.window = window;
         self
     }
 
     /// How many calls there must be in the window before a rate says anything. More than a window
-    /// over calls can hold counts as that many.
+    /// over calls can hold counts as that many. Default: 10.
     pub const fn min_calls(mut self, calls: NonZeroU32) -> Self {
         self.min_calls = calls;
         self
     }
 
-    /// How long the circuit stays open.
+    /// How long the circuit stays open. Default: 60 s, spread down to 30 s.
     pub const fn open_for(mut self, wait: OpenWait) -> Self {
         self.wait = wait;
         self
     }
 
     /// How far a service's own Retry-After is honoured, which otherwise is a floor on the open
-    /// wait, and how long a rate limit holds off.
+    /// wait, and how long a rate limit holds off. Default: 10 min.
     pub const fn retry_after_cap(mut self, cap: Duration) -> Self {
         self.retry_after_cap = cap;
         self
     }
 
-    /// How long an exhausted quota holds off where the service does not say.
+    /// How long an exhausted quota holds off where the service does not say. Default: 10 min.
     pub const fn quota_wait(mut self, wait: Duration) -> Self {
         self.quota_wait = wait;
         self
     }
 
-    /// How many calls a half-open circuit lets through before it decides.
+    /// How many calls a half-open circuit lets through before it decides. Default: 1.
     pub const fn probes(mut self, probes: NonZeroU32) -> Self {
         self.probes = probes;
         self
     }
 
     /// How many of the probes may fail. All of them may not: as many counts as one less.
+    /// Default: 0.
     pub const fn probe_failures(mut self, failures: u32) -> Self {
         self.probe_failures = failures;
         self
     }
 
     /// How long a probe may take before its place is given to another; its result then counts for
-    /// nothing. The limit on an attempt is the right lease. Below 1 ms counts as 1 ms.
+    /// nothing. The limit on an attempt is the right lease. Below 1 ms counts as 1 ms. Default: the
+    /// open wait.
     pub const fn probe_lease(mut self, lease: Duration) -> Self {
         self.probe_lease = Some(lease);
         self
     }
 
-    /// How long the circuit stays half-open without a verdict before it opens again.
+    /// How long the circuit stays half-open without a verdict before it opens again. Default: three
+    /// leases.
     pub const fn max_half_open(mut self, limit: Duration) -> Self {
         self.max_half_open = Some(limit);
         self
     }
 
     /// Which faults count as failures. Those in none of the three sets are neutral: they move
-    /// nothing and give a probe's place back.
+    /// nothing and give a probe's place back. Default: [`FAILURES`](crate::FAILURES).
     pub const fn failures(mut self, kinds: FaultKinds) -> Self {
         self.failures = kinds;
         self
     }
 
-    /// Which faults open the circuit at once.
+    /// Which faults open the circuit at once. Default: [`AT_ONCE`](crate::AT_ONCE).
     pub const fn at_once(mut self, kinds: FaultKinds) -> Self {
         self.at_once = kinds;
         self
     }
 
     /// Which faults hold calls off for as long as the service says, and otherwise count neither as
-    /// a failure nor as a success. A probe fails by them.
+    /// a failure nor as a success. A probe fails by them. Default: [`HOLD_OFF`](crate::HOLD_OFF).
     pub const fn hold_off(mut self, kinds: FaultKinds) -> Self {
         self.hold_off = kinds;
         self
