@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::lenient;
+
 /// Reads a value out of bytes. They are looked at once for being text at all, and not again string
 /// by string.
 pub(crate) fn from_bytes<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, serde_json::Error> {
@@ -54,6 +56,16 @@ impl Json {
     #[must_use]
     pub fn is_null(&self) -> bool {
         self.get() == "null"
+    }
+
+    /// What it says it is, under `type`.
+    pub(crate) fn kind(&self) -> String {
+        #[derive(Default, Deserialize)]
+        struct Kind {
+            #[serde(default, rename = "type", deserialize_with = "lenient::scalar")]
+            kind: String,
+        }
+        self.read::<Kind>().unwrap_or_default().kind
     }
 
     /// Reads a value out of it.

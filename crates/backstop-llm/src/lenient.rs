@@ -11,6 +11,8 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 
+use crate::wire_text::Text;
+
 /// A word or a number.
 pub(crate) fn scalar<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
@@ -77,8 +79,31 @@ impl From<Scalar<'_>> for Option<u64> {
     fn from(scalar: Scalar<'_>) -> Self {
         match scalar {
             Scalar::Whole(number) => Some(number),
+            // To some servers every number is one with a fraction.
+            Scalar::Number(number) if number >= 0.0 && number.fract() == 0.0 => Some(number as u64),
             _ => None,
         }
+    }
+}
+
+impl From<Scalar<'_>> for Option<u32> {
+    fn from(scalar: Scalar<'_>) -> Self {
+        Option::<u64>::from(scalar)?.try_into().ok()
+    }
+}
+
+impl<'a> From<Scalar<'a>> for Option<Text<'a>> {
+    fn from(scalar: Scalar<'a>) -> Self {
+        match scalar {
+            Scalar::Text(text) => Some(Text(text)),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> From<Scalar<'a>> for Text<'a> {
+    fn from(scalar: Scalar<'a>) -> Self {
+        Option::from(scalar).unwrap_or_default()
     }
 }
 
@@ -90,7 +115,7 @@ impl From<Scalar<'_>> for u64 {
 
 impl From<Scalar<'_>> for u32 {
     fn from(scalar: Scalar<'_>) -> Self {
-        u64::from(scalar).try_into().unwrap_or_default()
+        Option::from(scalar).unwrap_or_default()
     }
 }
 
@@ -222,6 +247,7 @@ mod tests {
         assert_eq!(read("\"a\\tb\"").word.as_deref(), Some("a\tb"));
         assert_eq!(read("-1.5").number, Some(-1.5));
         assert_eq!((read("3").count, read("3").number), (3, Some(3.0)));
+        assert_eq!((read("3.0").count, read("1e3").count), (3, 1000));
         assert_eq!(
             read("{\"count\":9,\"x\":[]}").inner,
             Some(Inner { count: 9 })
@@ -239,7 +265,7 @@ mod tests {
             };
             assert_eq!(read(value), nothing, "{value}");
         }
-        for value in ["-3", "1.0", "4294967296", "1e99", "\"3\"", "{}"] {
+        for value in ["-3", "1.5", "4294967296", "1e99", "\"3\"", "{}"] {
             assert_eq!(read(value).count, 0, "{value}");
         }
     }

@@ -122,6 +122,54 @@ fn openai_compatible_errors_mean_what_they_say() {
 }
 
 #[test]
+fn errors_of_compatible_servers_are_read_in_all_their_shapes() {
+    for (kind, status, body) in [
+        (
+            FaultKind::TooLarge,
+            400,
+            r#"{"errors":[{"code":"invalid","message":"input tokens cannot exceed the total tokens limit 4096"}],"trace":"t"}"#,
+        ),
+        (
+            FaultKind::Missing,
+            400,
+            r#"{"success":false,"errors":[{"message":"No such model @cf/x","code":5007}]}"#,
+        ),
+        (
+            FaultKind::TooLarge,
+            400,
+            r#"{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"{\"message\":\"prompt is too long\"}"}}}"#,
+        ),
+        (
+            FaultKind::Filtered,
+            400,
+            r#"{"error":{"message":"no","code":"content_filter","innererror":"said why"}}"#,
+        ),
+        (
+            FaultKind::Overloaded,
+            429,
+            r#"{"error":"Model is overloaded","error_type":"overloaded"}"#,
+        ),
+        (
+            FaultKind::QuotaExhausted,
+            400,
+            r#"{"error":{"code":"Arrearage","type":"Arrearage","message":"Access denied"}}"#,
+        ),
+        (
+            FaultKind::Filtered,
+            403,
+            r#"{"code":"denied","error":"Content violates usage guidelines."}"#,
+        ),
+    ] {
+        let error = read(Dialect::OpenAi, status, body);
+        assert_eq!(error.fault().kind(), kind, "{status} {body}");
+    }
+    let said = |body: &str| read(Dialect::OpenAi, 400, body).message().to_owned();
+    assert_eq!(said("\"Invalid token\""), "Invalid token");
+    assert_eq!(said(r#"{"error_code":"X","msg":"busy"}"#), "busy");
+    assert_eq!(said(r#"{"error":["this","that"]}"#), "this");
+}
+
+#[test]
 fn anthropic_errors_mean_what_they_say() {
     use FaultKind::{
         Denied, Invalid, Missing, Overloaded, QuotaExhausted, RateLimited, TooLarge, Unavailable,

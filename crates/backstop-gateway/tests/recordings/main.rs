@@ -8,16 +8,23 @@
 #[path = "../common/mod.rs"]
 mod common;
 // How recordings are read and played is shared with the tests of the services.
+#[path = "../../../backstop-llm/tests/replay/events.rs"]
+mod events;
 #[path = "../../../backstop-llm/tests/replay/expect.rs"]
 mod expect;
+#[path = "../../../backstop-llm/tests/replay/expect_anthropic.rs"]
+mod expect_anthropic;
+#[path = "../../../backstop-llm/tests/replay/expect_error.rs"]
+mod expect_error;
 #[path = "../../../backstop-llm/tests/replay/expect_gemini.rs"]
 mod expect_gemini;
+#[path = "../../../backstop-llm/tests/replay/expect_openai.rs"]
+mod expect_openai;
 #[path = "../../../backstop-llm/tests/replay/expect_responses.rs"]
 mod expect_responses;
 #[expect(dead_code, reason = "bodies are cut up in the tests of the services")]
 #[path = "../../../backstop-llm/tests/replay/player.rs"]
 mod player;
-#[expect(dead_code, reason = "the tests of the services read more of it")]
 #[path = "../../../backstop-llm/tests/replay/recording.rs"]
 mod recording;
 #[path = "../../../backstop-llm/tests/replay/told.rs"]

@@ -12,9 +12,9 @@ use crate::{
     ask::{Ask, Piece, Side},
     ask_read, ask_write,
     common::Running,
-    expect::{self, Answer, datas},
-    expect_gemini::gemini,
-    expect_responses::responses,
+    events::events,
+    expect::{self, Answer},
+    expect_error,
     player::{Cut, play},
     recording::{Recording, recordings},
     told,
@@ -27,21 +27,6 @@ const TOO_HOT: &str = "takes no such temperature";
 
 /// How many gateways run at once.
 const AT_ONCE: usize = 8;
-
-/// How the provider of an interface is spoken to, and how its recordings are read.
-type Spoken = (Dialect, fn(&Recording) -> Result<Answer, FaultKind>);
-
-fn spoken(api: &str) -> Option<Spoken> {
-    Some(match api {
-        "chat.completions" | "completions" | "health" | "unknown-path" => {
-            (Dialect::OpenAi, expect::openai)
-        }
-        "messages" | "rawPredict" => (Dialect::Anthropic, expect::anthropic),
-        "generateContent" | "streamGenerateContent" => (Dialect::Gemini, gemini),
-        "responses" => (Dialect::Responses, responses),
-        _ => return None,
-    })
-}
 
 /// A gateway before a model that is able to do everything that dialects share.
 async fn gateway(dialect: Dialect, base_url: &str, model: &str) -> Running {
@@ -87,11 +72,11 @@ enum Means {
 
 impl Sent {
     fn new(recording: &Recording, dialect: Dialect, front: Dialect) -> Self {
-        let recorded = recording.request.body.as_deref().unwrap_or_default();
-        let own = match recording.api.as_str() {
-            "completions" | "health" | "unknown-path" => Err("of another interface".to_owned()),
-            _ if dialect == front => Self::as_recorded(recorded, recording.is_streamed(), front),
-            _ => Self::translated(recorded, recording.is_streamed(), (dialect, front)),
+        let (recorded, streamed) = (recording.asked(), recording.is_streamed());
+        let own = if dialect == front {
+            Self::as_recorded(recorded, streamed, front)
+        } else {
+            Self::translated(recorded, streamed, (dialect, front))
         };
         own.unwrap_or_else(|reason| {
             let mut ask = Ask::default();
@@ -145,9 +130,9 @@ impl Sent {
     }
 
     /// Holds what reached the provider against it.
-    fn check(&self, recording: &Recording, dialect: Dialect, reached: &str) -> Result<(), String> {
+    fn check(&self, dialect: Dialect, reached: &str) -> Result<(), String> {
         match &self.means {
-            Means::Recorded(recorded) => told::assert_same(&recording.id, reached, recorded),
+            Means::Recorded(recorded) => told::is_same(reached, recorded)?,
             Means::Ask(ask) => {
                 let mut found = ask_read::read(dialect, reached)?;
                 // Gemini tells by the path whether it is to stream.
@@ -176,7 +161,7 @@ impl Sent {
 /// What went wrong, of one recording in one front.
 async fn exchange(
     recording: &Recording,
-    (dialect, read): Spoken,
+    dialect: Dialect,
     front: Dialect,
     gateway: &Running,
     asked: &mut UnboundedReceiver<String>,
@@ -194,13 +179,13 @@ async fn exchange(
     let body = response.text().await.map_err(|error| error.to_string())?;
     let Ok(reached) = asked.try_recv() else {
         // What the provider refused then is known of it by now, and refused here without a call.
-        if status == 400 && recording.response.status == 400 && body.contains(TOO_HOT) {
+        if status == 400 && recording.status() == 400 && body.contains(TOO_HOT) {
             return Ok(format!("refused as it was recorded: {TOO_HOT}"));
         }
         return Err(format!("the provider was not asked, but {status}: {body}"));
     };
-    sent.check(recording, dialect, &reached)?;
-    match read(recording) {
+    sent.check(dialect, &reached)?;
+    match expect::read(recording, dialect) {
         Ok(answer) => whole(recording, answer, dialect, front, status, &body)?,
         Err(kind) => failed(recording, kind, front, status, &body)?,
     }
@@ -240,17 +225,17 @@ fn failed(
         if kind != FaultKind::Interrupted || told::ends_well(recording, body) {
             return wrong();
         }
-        let last = datas(body).last().unwrap_or_default();
-        let last: Value = serde_json::from_str(&last).unwrap_or_default();
+        let last = events(body).pop().unwrap_or_default();
+        let last: Value = serde_json::from_str(&last.1).unwrap_or_default();
         let told = match front {
             Dialect::Responses => &last["response"]["error"]["message"],
             _ => &last["error"]["message"],
         };
         return if told.is_string() { Ok(()) } else { wrong() };
     }
-    let own = recording.response.status;
+    let own = recording.status();
     let due = match kind {
-        FaultKind::Invalid => own,
+        FaultKind::Invalid => callers(recording),
         FaultKind::TooLarge | FaultKind::Filtered => 400,
         FaultKind::RateLimited => 429,
         FaultKind::TimedOut => 504,
@@ -274,6 +259,25 @@ fn failed(
     }
 }
 
+/// The status that tells a caller of its own mistake: the provider's, or the one that it wrote into
+/// an answer with another.
+fn callers(recording: &Recording) -> u16 {
+    let events = events(&recording.body());
+    let bodies = events.into_iter().map(|(_, data)| data);
+    let bodies = bodies.chain([recording.body()]);
+    let told = bodies.filter_map(|body| serde_json::from_str::<Value>(&body).ok());
+    let mut told = told.filter_map(|body| {
+        expect_error::status(&body["error"]).or_else(|| expect_error::status(&body))
+    });
+    let own = Some(recording.status()).filter(|status| *status != 200);
+    let status = own.or_else(|| told.next()).unwrap_or(400);
+    if (400..500).contains(&status) {
+        status
+    } else {
+        400
+    }
+}
+
 /// Whether the caller learns what failed. What is its own doing needs no telling of attempts.
 fn is_told(attempt: &Value, kind: FaultKind, status: u16) -> bool {
     let callers = [FaultKind::Filtered, FaultKind::Invalid, FaultKind::TooLarge];
@@ -285,17 +289,17 @@ fn is_told(attempt: &Value, kind: FaultKind, status: u16) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_recording_means_the_same_through_the_gateway() {
-    let all = recordings(&[]).into_iter();
-    let all = all.filter_map(|it| spoken(&it.api).map(|spoken| (it, spoken)));
+    let all = recordings().into_iter();
+    let all = all.filter_map(|it| it.spoken().ok().map(|dialect| (it, dialect)));
     let results: Vec<_> = stream::iter(all)
-        .map(|(recording, spoken)| async move {
+        .map(|(recording, dialect)| async move {
             let mut results = Vec::new();
             for front in FRONTS {
                 // A gateway each, because some failures open a circuit at once.
                 let (address, mut asked) = play(&recording, Cut::Whole).await;
-                let model = recording.model.as_deref().unwrap_or("model");
-                let gateway = gateway(spoken.0, &format!("http://{address}"), model).await;
-                let result = exchange(&recording, spoken, front, &gateway, &mut asked).await;
+                let model = recording.model();
+                let gateway = gateway(dialect, &format!("http://{address}"), &model).await;
+                let result = exchange(&recording, dialect, front, &gateway, &mut asked).await;
                 results.push((recording.id.clone(), front, result));
             }
             results

@@ -49,6 +49,17 @@ pub(super) struct WireBlock {
     pub(super) is_error: Option<bool>,
 }
 
+/// The kinds of blocks that we know.
+const KINDS: [&str; 7] = [
+    "document",
+    "image",
+    "redacted_thinking",
+    "text",
+    "thinking",
+    "tool_result",
+    "tool_use",
+];
+
 /// Where an image or a document is.
 #[derive(Default, Deserialize, Serialize)]
 pub(super) struct WireSource {
@@ -115,7 +126,12 @@ pub(super) fn read_block(json: Json) -> Result<Part, Error> {
         let message = format!("messages: content: {}", without_place(&error));
         Error::invalid(message).with_param("messages")
     };
-    let block: WireBlock = json.read().map_err(wrong)?;
+    let block = match json.read::<WireBlock>() {
+        Ok(block) => block,
+        Err(error) if KINDS.contains(&&*json.kind()) => return Err(wrong(error)),
+        // Blocks of other kinds may hold anything, under these names too.
+        Err(_) => WireBlock::default(),
+    };
     let native = Part::Native {
         dialect: Dialect::Anthropic,
         json,

@@ -9,49 +9,49 @@ use super::{
     response::{WireUsage, read_stop},
 };
 use crate::{
-    Dialect, Error, Event, Image, Json, Part, Signature, dialect::Decoder, json, sse::SseEvent,
-    wire_text::Text,
+    Dialect, Error, Event, Image, Json, Part, Signature, dialect::Decoder, json, lenient,
+    sse::SseEvent, wire_text::Text,
 };
 
 #[derive(Deserialize)]
 struct WireEvent<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Text<'a>,
-    #[serde(default)]
+    #[serde(borrow, default, rename = "type", deserialize_with = "lenient::scalar")]
+    kind: Option<Text<'a>>,
+    #[serde(default, deserialize_with = "lenient::scalar")]
     index: u32,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::object")]
     message: Option<WireMessage<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::object")]
     content_block: Option<WireBlock<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::object")]
     delta: Option<WireDelta<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::object")]
     usage: Option<WireUsage>,
 }
 
 #[derive(Deserialize)]
 struct WireMessage<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     id: Text<'a>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     model: Text<'a>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::object")]
     usage: Option<WireUsage>,
 }
 
 #[derive(Deserialize)]
 struct WireBlock<'a> {
-    #[serde(borrow, rename = "type")]
+    #[serde(borrow, default, rename = "type", deserialize_with = "lenient::scalar")]
     kind: Text<'a>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     text: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     thinking: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     data: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     id: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     name: Option<Text<'a>>,
     #[serde(borrow, default)]
     input: Option<&'a RawValue>,
@@ -61,19 +61,19 @@ struct WireBlock<'a> {
 
 #[derive(Deserialize)]
 struct WireDelta<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     text: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     partial_json: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     thinking: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     signature: Option<Text<'a>>,
     #[serde(borrow, default)]
     citation: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     stop_reason: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     stop_sequence: Option<Text<'a>>,
 }
 
@@ -104,7 +104,9 @@ impl Decoder for Reader {
                 Error::malformed("an event of the stream can't be read").with_source(e)
             }
         })?;
-        match &*wire.kind.0 {
+        let name = String::from_utf8_lossy(&event.name);
+        let kind = wire.kind.clone().map_or(name, |Text(kind)| kind);
+        match &*kind {
             "ping" => out.push(Event::Ping),
             "error" => return Err(error::classify(None, data)),
             "message_start" => self.start(wire, out),

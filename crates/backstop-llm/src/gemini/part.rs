@@ -11,7 +11,11 @@ use crate::{
 #[derive(Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct WirePart {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(super) text: Option<String>,
     #[serde(
         default,
@@ -19,13 +23,25 @@ pub(super) struct WirePart {
         skip_serializing_if = "std::ops::Not::not"
     )]
     pub(super) thought: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(super) thought_signature: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(super) function_call: Option<WireCall>,
     #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none")]
     function_response: Option<WireResult>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(super) inline_data: Option<Blob>,
     #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none")]
     file_data: Option<File>,
@@ -34,9 +50,13 @@ pub(super) struct WirePart {
 /// A tool call on the wire.
 #[derive(Deserialize, Serialize)]
 pub(super) struct WireCall {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(super) id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) args: Option<Json>,
@@ -87,14 +107,15 @@ impl WireCall {
     /// The call's id. Older models give none and pair results with calls by their order; a caller
     /// must have one all the same, made of the answer's id and the call's place in it.
     pub(super) fn id(&self, response: &str, index: usize) -> String {
-        match &self.id {
-            Some(id) => id.clone(),
-            None => format!("{MADE_UP}{response}_{index}"),
+        match self.id.as_deref() {
+            Some(id) if !id.is_empty() => id.to_owned(),
+            _ => format!("{MADE_UP}{response}_{index}"),
         }
     }
 
     pub(super) fn arguments(&self) -> String {
-        self.args.as_ref().map_or_else(|| "{}".to_owned(), compact)
+        let args = self.args.as_ref().filter(|args| !args.is_null());
+        args.map_or_else(|| "{}".to_owned(), compact)
     }
 }
 

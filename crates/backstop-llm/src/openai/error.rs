@@ -4,6 +4,7 @@ use backstop_core::{Fault, FaultKind, HttpStatus};
 use bytes::Bytes;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
 
 use crate::{
     Error, Json,
@@ -11,41 +12,66 @@ use crate::{
         view::{AttemptView, UsageView, attempts},
         words,
     },
+    lenient,
 };
 
 /// An error in any of the shapes that compatible servers have for one: the fields of an object
 /// under `error`, or those at the top.
 #[derive(Default, Deserialize)]
+#[serde(default)]
 struct Fields {
-    message: Option<serde_json::Value>,
-    detail: Option<serde_json::Value>,
+    message: Option<Value>,
+    detail: Option<Value>,
+    msg: Option<Value>,
     #[serde(rename = "type")]
-    kind: Option<serde_json::Value>,
-    code: Option<serde_json::Value>,
-    param: Option<serde_json::Value>,
-    status_code: Option<serde_json::Value>,
-    innererror: Option<Inner>,
+    kind: Option<Value>,
+    error_type: Option<Value>,
+    code: Option<Value>,
+    error_code: Option<Value>,
+    param: Option<Value>,
+    status_code: Option<Value>,
+    #[serde(deserialize_with = "lenient::object_or_default")]
+    innererror: Inner,
+    #[serde(deserialize_with = "lenient::object_or_default")]
+    metadata: Metadata,
 }
 
 #[derive(Default, Deserialize)]
+#[serde(default)]
 struct Inner {
+    #[serde(deserialize_with = "lenient::scalar")]
     code: Option<String>,
 }
 
+/// What OpenRouter tells of the provider that failed it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Metadata {
+    /// What that provider answered.
+    #[serde(deserialize_with = "lenient::scalar")]
+    raw: Option<String>,
+}
+
 /// A string, or anything else as its JSON.
-fn word(value: &serde_json::Value) -> Option<String> {
+fn word(value: &Value) -> Option<String> {
     match value {
-        serde_json::Value::Null => None,
-        serde_json::Value::String(text) => Some(text.clone()),
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
         other => Some(other.to_string()),
     }
 }
 
-fn number(value: &serde_json::Value) -> Option<u16> {
+fn number(value: &Value) -> Option<u16> {
     match value {
-        serde_json::Value::String(text) => text.parse().ok(),
+        Value::String(text) => text.parse().ok(),
         other => other.as_u64().and_then(|n| u16::try_from(n).ok()),
     }
+}
+
+/// Whether the error beside an answer says that there is one: servers that leave no field out
+/// write an empty one.
+pub(crate) fn says(error: &RawValue) -> bool {
+    !matches!(error.get(), "null" | "false" | "\"\"" | "{}" | "[]")
 }
 
 impl Fields {
@@ -58,7 +84,8 @@ impl Fields {
         }
         .unwrap_or_default();
         let Ok(object) = crate::object::Object::parse(body.as_bytes()) else {
-            let text = body.trim();
+            let text: String = serde_json::from_str(&body).unwrap_or(body);
+            let text = text.trim();
             let is_page = text.starts_with('<') || text.is_empty();
             return Self {
                 message: (!is_page).then(|| text.into()),
@@ -66,39 +93,45 @@ impl Fields {
             };
         };
         let outer: Self = serde_json::from_str(&body).unwrap_or_default();
-        match object
-            .get("error")
-            .map(|raw| serde_json::from_str(raw.get()))
-        {
-            Some(Ok(serde_json::Value::String(text))) => Self {
+        let names = ["error", "errors"];
+        let inner = names.iter().find_map(|name| object.get(name));
+        let inner = inner.map(|raw| serde_json::from_str(raw.get()).unwrap_or_default());
+        let inner = match inner {
+            Some(Value::Array(list)) => list.into_iter().next(),
+            inner => inner,
+        };
+        match inner {
+            Some(Value::String(text)) => Self {
                 message: Some(text.into()),
                 ..outer
             },
-            Some(Ok(inner @ serde_json::Value::Object(_))) => {
-                serde_json::from_value(inner).unwrap_or(outer)
-            }
+            Some(inner @ Value::Object(_)) => serde_json::from_value(inner).unwrap_or(outer),
             _ => outer,
         }
+    }
+
+    /// The first of these that is there, in words.
+    fn first(fields: &[&Option<Value>]) -> Option<String> {
+        fields
+            .iter()
+            .find_map(|field| field.as_ref().and_then(word))
     }
 }
 
 /// What an error answer means; without a status where it came under a good one or in a stream.
 pub(crate) fn classify(status: Option<StatusCode>, body: &[u8]) -> Error {
     let fields = Fields::read(body);
-    let message = fields
-        .message
-        .as_ref()
-        .or(fields.detail.as_ref())
-        .and_then(word);
-    let kind = fields.kind.as_ref().and_then(word);
-    let code = fields.code.as_ref().and_then(word);
-    let inner = fields.innererror.and_then(|inner| inner.code);
+    let message = Fields::first(&[&fields.message, &fields.detail, &fields.msg]);
+    let kind = Fields::first(&[&fields.kind, &fields.error_type]);
+    let code = Fields::first(&[&fields.code, &fields.error_code]);
+    let inner = fields.innererror.code;
     let own = [&fields.status_code, &fields.code]
         .into_iter()
         .flatten()
         .filter_map(number)
         .find(|code| (400..600).contains(code));
-    let text = message.clone().unwrap_or_default();
+    let texts = [message.clone(), fields.metadata.raw];
+    let text = texts.into_iter().flatten().collect::<Vec<_>>().join(" ");
     let named = words::kind_of(&[inner.as_deref(), code.as_deref(), kind.as_deref()], &text);
     let status = status.map(|status| status.as_u16());
     let fault = Fault::new(fault_kind(status.or(own), named, kind.as_deref()));

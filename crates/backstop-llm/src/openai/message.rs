@@ -15,7 +15,7 @@ use crate::{
 /// A message on the wire.
 #[derive(Default, Deserialize, Serialize)]
 pub(super) struct WireMessage {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) role: String,
     #[serde(default)]
     pub(super) content: Option<TextOr<Json>>,
@@ -123,10 +123,9 @@ impl WireMessage {
     pub(super) fn into_parts(self) -> Result<Vec<Part>, Error> {
         // Most have one, and room for more would be held for as long as the message is.
         let mut parts = Vec::with_capacity(1);
-        let thoughts = thoughts(
-            self.reasoning_content.or(self.reasoning),
-            self.reasoning_details,
-        );
+        let texts = [self.reasoning_content, self.reasoning];
+        let mut texts = texts.into_iter().flatten();
+        let thoughts = thoughts(texts.find(|text| !text.is_empty()), self.reasoning_details);
         parts.extend(thoughts.into_iter().map(Part::Thinking));
         match self.content {
             Some(TextOr::Text(text)) if !text.is_empty() => parts.push(Part::text(text)),

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::{
     error,
     message::{WireMessage, write_assistant},
+    tool_id,
 };
 use crate::{
     Choice, Completion, Error, FinishReason, Json, Part, Usage, clock, json, lenient,
@@ -112,14 +113,20 @@ impl From<WireUsage> for Usage {
 /// Reads a finish reason. A server that was told which tool to call may say `stop` after the call.
 pub(super) fn read_finish(word: &str, called: bool) -> FinishReason {
     match word {
-        "stop" | "eos" | "tool_calls" | "function_call" if called => FinishReason::ToolCalls,
-        "stop" | "eos" => FinishReason::Stop,
-        "tool_calls" | "function_call" => FinishReason::ToolCalls,
-        "length" | "model_length" => FinishReason::Length,
-        "content_filter" => FinishReason::ContentFilter,
-        "error" => FinishReason::Error,
+        "stop" | "eos" | "end_turn" | "stop_sequence" if called => FinishReason::ToolCalls,
+        "stop" | "eos" | "end_turn" | "stop_sequence" => FinishReason::Stop,
+        "tool_calls" | "function_call" | "tool_use" => FinishReason::ToolCalls,
+        "length" | "model_length" | "max_tokens" => FinishReason::Length,
+        "content_filter" | "sensitive" => FinishReason::ContentFilter,
+        // What OpenRouter, vLLM, DeepSeek and Zhipu call an answer that broke off.
+        "error" | "abort" | "insufficient_system_resource" | "network_error" => FinishReason::Error,
         other => FinishReason::Other(other.to_owned()),
     }
+}
+
+/// An answer that its provider ended with an error.
+pub(super) fn broken_off() -> Error {
+    Error::malformed("the provider ended the answer with an error")
 }
 
 /// Writes a finish reason.
@@ -136,38 +143,51 @@ pub(super) fn decode(body: &[u8]) -> Result<Completion, Error> {
         Error::malformed("the answer is not JSON of the right shape").with_source(e)
     })?;
     let Some(choices) = wire.choices.filter(|choices| !choices.is_empty()) else {
-        return Err(match wire.error.filter(|raw| raw.get() != "null") {
+        return Err(match wire.error.filter(|raw| error::says(raw)) {
             Some(_) => error::classify(None, body),
             None => Error::malformed("the answer has no choices"),
         });
     };
-    if wire.error.is_some_and(|raw| raw.get() != "null") {
+    if wire.error.is_some_and(error::says) {
         return Err(error::classify(None, body));
     }
-    let choices = choices.into_iter().map(read_choice);
+    let choices = choices
+        .into_iter()
+        .map(|choice| read_choice(choice, &wire.id));
     Ok(Completion {
+        choices: choices.collect::<Result<_, _>>()?,
         id: wire.id,
         model: wire.model,
         created: wire.created.map(|seconds| seconds as u64),
-        choices: choices.collect::<Result<_, _>>()?,
         usage: wire.usage.map(Usage::from),
     })
 }
 
-fn read_choice(wire: WireChoice<'_>) -> Result<Choice, Error> {
+fn read_choice(wire: WireChoice<'_>, answer: &str) -> Result<Choice, Error> {
     let malformed = |e: Error| Error::malformed("a message can't be read").with_source(e);
     let mut message = wire.message.unwrap_or_default();
     if let Some(text) = wire.text {
         message.content.get_or_insert(TextOr::Text(text));
     }
-    let content = message.into_parts().map_err(malformed)?;
-    let called = content.iter().any(|part| matches!(part, Part::ToolCall(_)));
+    let mut content = message.into_parts().map_err(malformed)?;
+    let mut calls = 0;
+    for part in &mut content {
+        if let Part::ToolCall(call) = part {
+            call.id = tool_id::given(std::mem::take(&mut call.id), answer, calls);
+            calls += 1;
+        }
+    }
+    let called = calls > 0;
     let Some(finish) = wire.finish_reason else {
         return Err(Error::malformed("the answer does not say why it ended"));
     };
+    let finish = read_finish(&finish, called);
+    if finish == FinishReason::Error {
+        return Err(broken_off());
+    }
     Ok(Choice {
         index: wire.index,
-        finish: read_finish(&finish, called),
+        finish,
         content,
         stop_sequence: None,
         logprobs: wire

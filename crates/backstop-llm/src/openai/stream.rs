@@ -8,30 +8,31 @@ use super::{
     message::{citation, text_or_json},
     part::read_part,
     prefix::Prefix,
-    response::{WireUsage, read_finish},
+    response::{WireUsage, broken_off, read_finish},
     thought::{WireExtra, WireReasoning},
+    tool_id,
 };
 use crate::{
     Error, Event, FinishReason, Json, Part,
     dialect::Decoder,
-    json,
+    json, lenient,
     sse::SseEvent,
     wire_text::{Text, TextOr, lenient},
 };
 
 #[derive(Deserialize)]
 struct WireChunk<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     id: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     model: Option<Text<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     created: Option<f64>,
     #[serde(borrow, default)]
     choices: Option<Vec<WireChoice<'a>>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::object")]
     usage: Option<WireUsage>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::object")]
     x_groq: Option<Groq>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
@@ -39,20 +40,20 @@ struct WireChunk<'a> {
 
 #[derive(Deserialize)]
 struct Groq {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::object")]
     usage: Option<WireUsage>,
 }
 
 #[derive(Deserialize)]
 struct WireChoice<'a> {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     index: Option<u32>,
     #[serde(borrow, default)]
     delta: Option<WireDelta<'a>>,
     /// What the legacy endpoint sends instead of a delta.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     text: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     finish_reason: Option<Text<'a>>,
 }
 
@@ -60,13 +61,13 @@ struct WireChoice<'a> {
 struct WireDelta<'a> {
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     reasoning_content: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     reasoning: Option<Text<'a>>,
     #[serde(default, deserialize_with = "lenient")]
     reasoning_details: Option<Vec<WireReasoning>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     refusal: Option<Text<'a>>,
     #[serde(borrow, default)]
     tool_calls: Option<Vec<WireCall<'a>>>,
@@ -81,9 +82,9 @@ struct WireDelta<'a> {
 
 #[derive(Deserialize)]
 struct WireCall<'a> {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     index: Option<u32>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     id: Option<Text<'a>>,
     #[serde(borrow, default)]
     function: Option<WireFunction<'a>>,
@@ -93,7 +94,7 @@ struct WireCall<'a> {
 
 #[derive(Deserialize)]
 struct WireFunction<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     name: Option<Text<'a>>,
     #[serde(borrow, default)]
     arguments: Option<&'a RawValue>,
@@ -103,8 +104,10 @@ struct WireFunction<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     started: bool,
+    /// The answer's id.
+    id: String,
     /// The tool calls begun: choice, the server's index, the server's id.
-    calls: Vec<(u32, u32, String)>,
+    calls: Vec<(u32, Option<u32>, String)>,
     /// The choices that have ended.
     finished: Vec<u32>,
     ended: bool,
@@ -136,7 +139,7 @@ impl Decoder for Reader {
                 Error::malformed("an event of the stream can't be read").with_source(e)
             }
         })?;
-        if *event.name == *b"error" || chunk.error.is_some_and(|raw| raw.get() != "null") {
+        if *event.name == *b"error" || chunk.error.is_some_and(error::says) {
             return Err(error::classify(None, data));
         }
         self.start(&chunk, out);
@@ -207,6 +210,7 @@ impl Reader {
         let says = chunk.choices.as_ref().is_some_and(|list| !list.is_empty());
         if says || !id.is_empty() || !model.is_empty() {
             self.started = true;
+            self.id.clone_from(&id);
             let created = chunk.created.map(|seconds| seconds as u64);
             out.push(Event::Start { id, model, created });
         }
@@ -228,9 +232,7 @@ impl Reader {
             let called = self.calls.iter().any(|(of, ..)| *of == choice);
             let reason = read_finish(&word, called);
             if reason == FinishReason::Error {
-                return Err(Error::malformed(
-                    "the provider ended the answer with an error",
-                ));
+                return Err(broken_off());
             }
             self.finished.push(choice);
             out.push(Event::Finish {
@@ -248,7 +250,9 @@ impl Reader {
         delta: WireDelta<'_>,
         out: &mut Vec<Event>,
     ) -> Result<(), Error> {
-        let thought = delta.reasoning_content.or(delta.reasoning);
+        let thought = [delta.reasoning_content, delta.reasoning];
+        let mut thought = thought.into_iter().flatten();
+        let thought = thought.find(|Text(text)| !text.is_empty());
         let details = delta.reasoning_details.unwrap_or_default();
         match thought {
             Some(Text(text)) => push_thought(choice, text.into_owned(), out),
@@ -294,12 +298,13 @@ impl Reader {
         Ok(())
     }
 
-    /// A piece of a tool call. Its id and name come once, at its beginning; a server that gives all
-    /// its calls the same index, or none, begins each with a new id.
+    /// A piece of a tool call. Its id and name come once, at its beginning, and the pieces of a call
+    /// have the same index; a server that gives all its calls the same index, or none, begins each
+    /// with a new id or at least a name.
     fn call(
         &mut self,
         choice: u32,
-        index: Option<u32>,
+        number: Option<u32>,
         id: Option<String>,
         function: WireFunction<'_>,
         out: &mut Vec<Event>,
@@ -307,27 +312,37 @@ impl Reader {
         let id = id.unwrap_or_default();
         let name = function.name.map(|Text(name)| name.into_owned());
         let name = name.unwrap_or_default();
-        let begun = self.calls.iter().rposition(|(of, at, known)| {
-            *of == choice
-                && index.is_none_or(|index| index == *at)
-                && (id.is_empty() || name.is_empty() || *known == id)
+        let place = |is: &dyn Fn(Option<u32>, &str) -> bool| {
+            let mut calls = self.calls.iter();
+            calls.rposition(|(of, number, id)| *of == choice && is(*number, id))
+        };
+        let known = match id.as_str() {
+            "" => None,
+            id => place(&|_, of| of == id),
+        };
+        let begun = known.or_else(|| match (number, name.as_str(), id.as_str()) {
+            (_, name, id) if !name.is_empty() && !id.is_empty() => None,
+            (Some(_), ..) => place(&|of, _| of == number),
+            (None, "", _) => place(&|_, _| true),
+            (None, ..) => None,
         });
         let place = begun.unwrap_or_else(|| {
-            self.calls
-                .push((choice, index.unwrap_or_default(), id.clone()));
+            self.calls.push((choice, number, id.clone()));
             self.calls.len() - 1
         });
         let earlier = &self.calls[..place];
         let index = earlier.iter().filter(|(of, ..)| *of == choice).count();
-        let index = u32::try_from(index).unwrap_or(u32::MAX);
         if begun.is_none() {
+            // Callers tell results apart by the ids of the calls.
+            self.faulty |= id.is_empty();
             out.push(Event::ToolCall {
                 choice,
-                index,
-                id,
+                index: u32::try_from(index).unwrap_or(u32::MAX),
+                id: tool_id::given(id, &self.id, index),
                 name,
             });
         }
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
         let delta = function.arguments.map(text_or_json).unwrap_or_default();
         if !delta.is_empty() {
             out.push(Event::ToolArguments {

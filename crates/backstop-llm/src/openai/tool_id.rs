@@ -9,6 +9,15 @@ const LENGTH: usize = 9;
 
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
+/// The id of an answer's call as its provider gave it, or else one that is made up of the answer's
+/// id and the call's place in it.
+pub(super) fn given(id: String, answer: &str, place: usize) -> String {
+    if id.is_empty() {
+        return format!("call_{answer}_{place}");
+    }
+    id
+}
+
 /// The id of a call or of its result as `model` takes it.
 ///
 /// Mistral's models refuse a conversation in which an id is anything but nine letters and digits,

@@ -97,6 +97,25 @@ pub(super) enum Kind {
 // ===== from the wire =====
 
 impl WireItem {
+    pub(super) fn read(json: &Json) -> Result<Self, serde_json::Error> {
+        json.read().or_else(|error| {
+            let known = [
+                "message",
+                "function_call",
+                "function_call_output",
+                "reasoning",
+            ];
+            match json.kind() {
+                // Items of other types may hold anything, under these names too.
+                kind if !kind.is_empty() && !known.contains(&&*kind) => Ok(Self {
+                    kind: Some(kind),
+                    ..Self::default()
+                }),
+                _ => Err(error),
+            }
+        })
+    }
+
     pub(super) fn kind(&self) -> Kind {
         match self.kind.as_deref() {
             None if self.role.is_some() => Kind::Message,

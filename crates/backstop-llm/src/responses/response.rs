@@ -103,7 +103,7 @@ impl WireResponse<'_> {
     /// The error that it ended with, where it did.
     pub(super) fn failure(&self) -> Option<Error> {
         let failed = self.status.as_deref() == Some("failed");
-        let raw = self.error.filter(|raw| raw.get() != "null");
+        let raw = self.error.filter(|raw| error::says(raw));
         (failed || raw.is_some()).then(|| {
             let body = format!("{{\"error\":{}}}", raw.map_or("{}", RawValue::get));
             error::classify(None, body.as_bytes())
@@ -142,7 +142,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Completion, Error> {
             content.push(picture);
             continue;
         }
-        let item: WireItem = json.read().map_err(malformed)?;
+        let item = WireItem::read(json).map_err(malformed)?;
         content.extend(item.into_parts(json)?);
     }
     let called = content.iter().any(|part| matches!(part, Part::ToolCall(_)));

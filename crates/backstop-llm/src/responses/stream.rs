@@ -9,25 +9,21 @@ use super::{
     whole::picture,
 };
 use crate::{
-    Error, Event, Json, Part, Usage,
-    dialect::Decoder,
-    json,
-    openai::error,
-    sse::SseEvent,
-    wire_text::{Text, lenient},
+    Error, Event, Json, Part, Usage, dialect::Decoder, json, lenient, openai::error, sse::SseEvent,
+    wire_text::Text,
 };
 
 #[derive(Deserialize)]
 struct WireEvent<'a> {
-    #[serde(borrow, rename = "type", default)]
+    #[serde(borrow, rename = "type", default, deserialize_with = "lenient::scalar")]
     kind: Option<Text<'a>>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     output_index: u32,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::scalar")]
     summary_index: u32,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     delta: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     arguments: Option<Text<'a>>,
     #[serde(borrow, default)]
     item: Option<&'a RawValue>,
@@ -199,7 +195,7 @@ impl Reader {
         let Some(raw) = raw else { return Ok(()) };
         let json = Json::from(raw);
         let malformed = |e| Error::malformed("an item of the stream can't be read").with_source(e);
-        let item: WireItem = json.read().map_err(malformed)?;
+        let item = WireItem::read(&json).map_err(malformed)?;
         let told = self.told.contains(&place);
         match item.kind() {
             Kind::Call => {

@@ -179,7 +179,7 @@ impl Items {
         };
         let place = event.output_index.min(self.all.len());
         if place == self.all.len() {
-            let item: WireItem = event.item.read().unwrap_or_default();
+            let item = WireItem::read(&event.item).unwrap_or_default();
             let kind = match item.kind() {
                 super::item::Kind::Message => Kind::Message,
                 super::item::Kind::Reasoning => Kind::Reasoning,

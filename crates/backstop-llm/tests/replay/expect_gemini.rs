@@ -4,88 +4,144 @@ use backstop_core::FaultKind;
 use serde_json::Value;
 
 use crate::{
-    expect::{Answer, datas, error_kind, text},
-    recording::Recording,
+    events::Event,
+    expect::{Answer, Stream, arguments, count, json, list, says, text},
+    expect_error as error,
 };
 
-pub(crate) fn gemini(recording: &Recording) -> Result<Answer, FaultKind> {
-    if let Some(kind) = error_kind(recording) {
-        return Err(match kind {
-            FaultKind::RateLimited if recording.body().contains("PerDay") => {
-                FaultKind::QuotaExhausted
-            }
-            FaultKind::Unavailable if recording.body().contains("is overloaded") => {
-                FaultKind::Overloaded
-            }
-            kind => kind,
-        });
+/// A whole answer, or the list that a stream is to whom did not ask for events.
+pub(crate) fn whole(body: &Value) -> Result<Answer, FaultKind> {
+    let mut reader = Reader::default();
+    match body {
+        Value::Array(pieces) => pieces.iter().try_for_each(|piece| reader.piece(piece))?,
+        one => reader.piece(one)?,
     }
-    let body = recording.body();
-    // A stream is events, or one list where no events were asked for.
-    let pieces: Vec<Value> = match serde_json::from_str(body) {
-        Ok(Value::Array(list)) => list,
-        Ok(one) => vec![one],
-        Err(_) => datas(body)
-            .filter_map(|data| serde_json::from_str(&data).ok())
-            .collect(),
-    };
-    let mut answer = Answer::default();
-    for piece in &pieces {
-        if answer.id.is_empty() {
-            answer.id = text(&piece["responseId"]);
-            answer.model = text(&piece["modelVersion"]);
+    Ok(reader.finish())
+}
+
+#[derive(Default)]
+pub(crate) struct Reader {
+    answer: Answer,
+    begun: bool,
+}
+
+impl Stream for Reader {
+    fn event(&mut self, event: &Event) -> Result<bool, FaultKind> {
+        let body = json(event)?;
+        body.map_or(Ok(()), |piece| self.piece(&piece))?;
+        Ok(false)
+    }
+
+    fn told(&self) -> &Answer {
+        &self.answer
+    }
+
+    fn may_end(&self) -> bool {
+        !self.answer.finish.is_empty()
+    }
+
+    fn finish(self) -> Answer {
+        self.answer
+    }
+}
+
+impl Reader {
+    fn piece(&mut self, piece: &Value) -> Result<(), FaultKind> {
+        if says(&piece["error"]) {
+            return Err(error::of_google(&piece.to_string()));
         }
-        let candidate = &piece["candidates"][0];
-        for part in candidate["content"]["parts"]
-            .as_array()
-            .into_iter()
-            .flatten()
-        {
-            let said = text(&part["text"]);
-            if part["thought"] == true {
-                answer.thought.push_str(&said);
-            } else {
-                answer.text.push_str(&said);
-            }
-            answer
-                .pictures
-                .extend(part["inlineData"]["data"].as_str().map(str::to_owned));
-            if let Some(call) = part.get("functionCall") {
-                let made_up = format!("call_{}_{}", answer.id, answer.calls.len());
-                let id = call["id"].as_str().map_or(made_up, str::to_owned);
-                answer
-                    .calls
-                    .push((text(&call["name"]), id, call["args"].clone()));
-            }
+        if piece["promptFeedback"]["blockReason"].is_string() {
+            return Err(FaultKind::Filtered);
         }
-        let chunks = candidate["groundingMetadata"]["groundingChunks"].as_array();
-        let chunks = chunks.into_iter().flatten();
-        let named = chunks.filter_map(|chunk| chunk["web"]["uri"].as_str());
-        answer.sources.extend(named.map(str::to_owned));
-        // One recording has the enumeration's number in place of its name.
-        let word = match &candidate["finishReason"] {
-            Value::Number(one) if one.as_u64() == Some(1) => Some("STOP"),
-            word => word.as_str(),
-        };
-        if let Some(word) = word {
-            answer.finish = match word {
-                "STOP" if answer.calls.is_empty() => "stop",
-                "STOP" => "tool_calls",
-                "MAX_TOKENS" => "length",
-                "SAFETY" | "RECITATION" | "MODEL_ARMOR" | "PROHIBITED_CONTENT" => "content_filter",
-                other => other,
-            }
-            .to_owned();
+        if !self.begun {
+            self.begun = true;
+            self.answer.id = text(&piece["responseId"]);
+            self.answer.model = text(&piece["modelVersion"]);
         }
-        if let Some(usage) = piece.get("usageMetadata") {
-            let n = |name: &str| usage[name].as_u64().unwrap_or(0);
-            answer.usage = Some((
+        for candidate in list(&piece["candidates"]).filter(|it| count(&it["index"]) == 0) {
+            for part in list(&candidate["content"]["parts"]) {
+                self.part(part);
+            }
+            let chunks = list(&candidate["groundingMetadata"]["groundingChunks"]);
+            let named = chunks.filter_map(|chunk| chunk["web"]["uri"].as_str());
+            self.answer.sources.extend(named.map(str::to_owned));
+            self.ended(&candidate["finishReason"])?;
+        }
+        if piece["usageMetadata"].is_object() {
+            let n = |name: &str| count(&piece["usageMetadata"][name]);
+            self.answer.usage = Some((
                 n("promptTokenCount") + n("toolUsePromptTokenCount"),
                 n("cachedContentTokenCount"),
                 n("candidatesTokenCount") + n("thoughtsTokenCount"),
                 n("thoughtsTokenCount"),
             ));
         }
+        Ok(())
     }
-    Ok(answer)
+
+    fn part(&mut self, part: &Value) {
+        let answer = &mut self.answer;
+        let said = text(&part["text"]);
+        if part["thought"] == true {
+            answer.thought.push_str(&said);
+        } else {
+            answer.text.push_str(&said);
+        }
+        let data = &part["inlineData"];
+        if text(&data["mimeType"]).starts_with("image/") {
+            answer.pictures.push(text(&data["data"]));
+        }
+        let call = &part["functionCall"];
+        if call.is_object() {
+            let id = match text(&call["id"]) {
+                none if none.is_empty() => format!("call_{}_{}", answer.id, answer.calls.len()),
+                id => id,
+            };
+            let given = arguments(&call["args"]);
+            answer.calls.push((text(&call["name"]), id, given));
+        }
+    }
+
+    fn ended(&mut self, reason: &Value) -> Result<(), FaultKind> {
+        // Some servers give the enumeration's number in place of its name.
+        const NAMES: [&str; 12] = [
+            "",
+            "STOP",
+            "MAX_TOKENS",
+            "SAFETY",
+            "RECITATION",
+            "OTHER",
+            "LANGUAGE",
+            "BLOCKLIST",
+            "PROHIBITED_CONTENT",
+            "SPII",
+            "MALFORMED_FUNCTION_CALL",
+            "IMAGE_SAFETY",
+        ];
+        let number = reason.as_u64().and_then(|n| usize::try_from(n).ok());
+        let word = match number {
+            Some(number) => NAMES.get(number).copied().unwrap_or("OTHER"),
+            None => reason.as_str().unwrap_or_default(),
+        };
+        self.answer.finish = match word {
+            "" => return Ok(()),
+            "STOP" if self.answer.calls.is_empty() => "stop",
+            "STOP" => "tool_calls",
+            "MAX_TOKENS" => "length",
+            "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII"
+            | "MODEL_ARMOR" => "content_filter",
+            "IMAGE_SAFETY" | "IMAGE_PROHIBITED_CONTENT" | "IMAGE_RECITATION" => "content_filter",
+            // The model wrote what its server could not read.
+            "MALFORMED_FUNCTION_CALL"
+            | "UNEXPECTED_TOOL_CALL"
+            | "TOO_MANY_TOOL_CALLS"
+            | "MALFORMED_RESPONSE"
+            | "MISSING_THOUGHT_SIGNATURE" => {
+                return Err(FaultKind::Malformed);
+            }
+            other => other,
+        }
+        .to_owned();
+        Ok(())
+    }
 }

@@ -4,90 +4,140 @@ use backstop_core::FaultKind;
 use serde_json::Value;
 
 use crate::{
-    expect::{Answer, arguments, body_kind, datas, error_kind, text},
-    recording::Recording,
+    events::Event,
+    expect::{Answer, Stream, arguments, count, json, list, says, text},
+    expect_error as error,
 };
 
-pub(crate) fn responses(recording: &Recording) -> Result<Answer, FaultKind> {
-    if let Some(kind) = error_kind(recording) {
-        return Err(kind);
+pub(crate) fn whole(body: &Value) -> Result<Answer, FaultKind> {
+    if body["status"] == "failed" || says(&body["error"]) {
+        return Err(error::of_body(&body["error"].to_string()));
     }
-    if !recording.is_streamed() {
-        return Ok(whole(
-            &serde_json::from_str(recording.body()).expect("JSON"),
-        ));
+    if !body["output"].is_array() {
+        return Err(FaultKind::Malformed);
     }
-    // The last event repeats the whole response.
-    let mut last = Err(FaultKind::Malformed);
-    for data in datas(recording.body()) {
-        let body: Value = serde_json::from_str(&data).expect("JSON");
-        match body["type"].as_str().unwrap_or_default() {
-            "error" | "response.failed" => {
-                return Err(body_kind(&data, FaultKind::Malformed));
-            }
-            "response.completed" | "response.incomplete" => last = Ok(whole(&body["response"])),
-            _ => {}
-        }
-    }
-    last
+    Ok(answer(body))
 }
 
-fn whole(body: &Value) -> Answer {
+#[derive(Default)]
+pub(crate) struct Reader {
+    /// What pieces have told, as far as it takes to know that they told something.
+    pieces: Answer,
+    /// The items that are done.
+    items: Vec<Value>,
+    whole: Answer,
+}
+
+impl Stream for Reader {
+    fn event(&mut self, event: &Event) -> Result<bool, FaultKind> {
+        if event.1.starts_with("[DONE]") {
+            return Ok(false);
+        }
+        let Some(mut body) = json(event)? else {
+            return Ok(false);
+        };
+        let kind = body["type"].as_str().unwrap_or(&event.0).to_owned();
+        match kind.as_str() {
+            "error" => return Err(error::of_body(&event.1)),
+            "response.completed" | "response.incomplete" | "response.failed" => {
+                let mut response = body["response"].take();
+                // The last event repeats the whole answer, except with some servers.
+                if !says(&response["output"]) {
+                    response["output"] = Value::Array(std::mem::take(&mut self.items));
+                }
+                self.whole = whole(&response)?;
+                return Ok(true);
+            }
+            "response.output_item.added" if body["item"]["type"] == "function_call" => {
+                self.pieces.text.push('.');
+            }
+            "response.output_item.done" => {
+                self.items.push(body["item"].take());
+                if answer(&serde_json::json!({ "output": self.items })).has_content() {
+                    self.pieces.text.push('.');
+                }
+            }
+            "response.output_text.delta"
+            | "response.refusal.delta"
+            | "response.reasoning_text.delta"
+            | "response.reasoning_summary_text.delta" => {
+                self.pieces.text.push_str(&text(&body["delta"]));
+            }
+            _ => {}
+        }
+        Ok(false)
+    }
+
+    fn told(&self) -> &Answer {
+        &self.pieces
+    }
+
+    fn may_end(&self) -> bool {
+        false
+    }
+
+    fn finish(self) -> Answer {
+        self.whole
+    }
+}
+
+fn answer(body: &Value) -> Answer {
     let mut answer = Answer {
         id: text(&body["id"]),
         model: text(&body["model"]),
         ..Answer::default()
     };
-    for item in body["output"].as_array().into_iter().flatten() {
-        match item["type"].as_str().unwrap_or_default() {
-            "message" => {
-                for part in item["content"].as_array().into_iter().flatten() {
-                    answer.text.push_str(&text(&part["text"]));
-                    answer.refusal.push_str(&text(&part["refusal"]));
-                    let notes = part["annotations"].as_array().into_iter().flatten();
-                    let named = notes.filter_map(|note| note["url"].as_str());
-                    answer.sources.extend(named.map(str::to_owned));
-                }
-            }
-            "image_generation_call" => answer.pictures.push(text(&item["result"])),
-            "function_call" => answer.calls.push((
-                text(&item["name"]),
-                text(&item["call_id"]),
-                arguments(&item["arguments"]),
-            )),
-            "reasoning" => {
-                let texts = |list: &Value| -> Vec<String> {
-                    let list = list.as_array().into_iter().flatten();
-                    list.map(|part| text(&part["text"])).collect()
-                };
-                let summary = texts(&item["summary"]);
-                answer.thought.push_str(&if summary.is_empty() {
-                    texts(&item["content"]).concat()
-                } else {
-                    summary.join("\n\n")
-                });
-            }
-            _ => {}
-        }
-    }
+    list(&body["output"]).for_each(|item| add(&mut answer, item));
     let reason = text(&body["incomplete_details"]["reason"]);
     answer.finish = match (body["status"].as_str().unwrap_or_default(), reason.as_str()) {
         ("incomplete", "content_filter") => "content_filter",
         ("incomplete", _) => "length",
-        ("completed" | "complete", _) if answer.calls.is_empty() => "stop",
-        ("completed" | "complete", _) => "tool_calls",
+        ("completed" | "complete" | "", _) if answer.calls.is_empty() => "stop",
+        ("completed" | "complete" | "", _) => "tool_calls",
         (other, _) => other,
     }
     .to_owned();
-    if body["usage"].is_object() {
-        let usage = &body["usage"];
-        let n = |value: &Value| value.as_u64().unwrap_or(0);
-        answer.usage = Some((
-            n(&usage["input_tokens"]),
-            n(&usage["input_tokens_details"]["cached_tokens"]),
-            n(&usage["output_tokens"]),
-            n(&usage["output_tokens_details"]["reasoning_tokens"]),
-        ));
-    }
+    let usage = &body["usage"];
+    answer.usage = usage.is_object().then(|| {
+        (
+            count(&usage["input_tokens"]),
+            count(&usage["input_tokens_details"]["cached_tokens"]),
+            count(&usage["output_tokens"]),
+            count(&usage["output_tokens_details"]["reasoning_tokens"]),
+        )
+    });
     answer
+}
+
+fn add(answer: &mut Answer, item: &Value) {
+    match item["type"].as_str().unwrap_or_default() {
+        "message" => {
+            for part in list(&item["content"]) {
+                answer.text.push_str(&text(&part["text"]));
+                answer.refusal.push_str(&text(&part["refusal"]));
+                let named = list(&part["annotations"]).filter_map(|note| note["url"].as_str());
+                answer.sources.extend(named.map(str::to_owned));
+            }
+        }
+        "image_generation_call" => answer.pictures.push(text(&item["result"])),
+        "function_call" => {
+            let ids = [&item["call_id"], &item["id"]].map(text);
+            let id = ids.into_iter().find(|id| !id.is_empty());
+            let given = arguments(&item["arguments"]);
+            let call = (text(&item["name"]), id.unwrap_or_default(), given);
+            answer.calls.push(call);
+        }
+        "reasoning" => {
+            let texts = |parts: &Value| -> Vec<String> {
+                list(parts).map(|part| text(&part["text"])).collect()
+            };
+            let summary = texts(&item["summary"]);
+            answer.thought.push_str(&if summary.is_empty() {
+                texts(&item["content"]).concat()
+            } else {
+                summary.join("\n\n")
+            });
+        }
+        _ => {}
+    }
 }

@@ -47,8 +47,8 @@ pub(crate) async fn play(
 ) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let mut head = format!("HTTP/1.1 {} Recorded\r\n", recording.response.status);
-    for (name, value) in &recording.response.headers {
+    let mut head = format!("HTTP/1.1 {} Recorded\r\n", recording.status());
+    for (name, value) in recording.headers() {
         let hop = [
             "content-length",
             "transfer-encoding",
@@ -71,7 +71,7 @@ pub(crate) async fn play(
     }
     head.push_str("connection: close\r\ntransfer-encoding: chunked\r\n\r\n");
     let mut wire = Vec::new();
-    for piece in cut.pieces(recording.body().as_bytes()) {
+    for piece in cut.pieces(&recording.bytes().unwrap_or_default()) {
         if !piece.is_empty() {
             let mut chunk = format!("{:x}\r\n", piece.len()).into_bytes();
             chunk.extend_from_slice(piece);

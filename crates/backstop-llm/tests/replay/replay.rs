@@ -1,6 +1,7 @@
 //! Each recording as a call.
 
-use backstop_core::FaultKind;
+use std::collections::BTreeMap;
+
 use backstop_llm::{
     Abilities, ChatRequest, Completion, Dialect, Error, FinishReason, Image, Model, Needs, Part,
     Provider, Source,
@@ -10,11 +11,9 @@ use tower::ServiceExt as _;
 
 use crate::{
     expect::{self, Answer, arguments},
-    expect_gemini::gemini,
-    expect_responses::responses,
     player::{Cut, play},
     recording::{Recording, recordings},
-    told::assert_same,
+    told::is_same,
 };
 
 /// A model of the player that is able to do everything.
@@ -35,15 +34,13 @@ pub(crate) fn model(dialect: Dialect, address: std::net::SocketAddr, name: &str)
 /// The recorded request, or one to the same effect where it is of an interface that we don't
 /// speak.
 pub(crate) fn request(recording: &Recording, dialect: Dialect) -> (ChatRequest, bool) {
-    let body = recording.request.body.clone().unwrap_or_default();
-    if let Ok(request) = dialect.front().parse(body.into()) {
-        if request.is_streamed() == recording.is_streamed() {
+    let streamed = recording.is_streamed();
+    if let Ok(request) = dialect.front().parse(recording.asked().to_owned().into()) {
+        if request.is_streamed() == streamed {
             return (request, true);
         }
     }
-    let name = recording.model.as_deref().unwrap_or("model");
-    let request = ChatRequest::new(name).user("Hello");
-    let streamed = recording.is_streamed();
+    let request = ChatRequest::new(recording.model()).user("Hello");
     (
         if streamed {
             request.streamed()
@@ -54,17 +51,26 @@ pub(crate) fn request(recording: &Recording, dialect: Dialect) -> (ChatRequest, 
     )
 }
 
-async fn call(recording: &Recording, dialect: Dialect, cut: Cut) -> Result<Completion, Error> {
+/// What comes of asking the service, and what was wrong with how it asked its provider.
+async fn call(
+    recording: &Recording,
+    dialect: Dialect,
+    cut: Cut,
+) -> (Result<Completion, Error>, Result<(), String>) {
     let (address, mut sent) = play(recording, cut).await;
     let (request, recorded) = request(recording, dialect);
     let name = request.model().to_owned();
     let result = model(dialect, address, &name).oneshot(request).await;
-    if recorded {
-        let sent = sent.recv().await.expect("a request");
-        let asked = recording.request.body.as_deref().unwrap_or_default();
-        assert_same(&recording.id, &sent, asked);
-    }
-    result?.completion().await
+    let asked = match sent.try_recv() {
+        Ok(sent) if recorded => is_same(&sent, recording.asked()),
+        Ok(_) => Ok(()),
+        Err(_) => Err("the provider was not asked".to_owned()),
+    };
+    let result = match result {
+        Ok(response) => response.completion().await,
+        Err(error) => Err(error),
+    };
+    (result, asked)
 }
 
 /// What the service made of the recording, in the same words as what is expected.
@@ -109,17 +115,12 @@ fn found(completion: Completion) -> Answer {
     answer
 }
 
-/// Recordings that mean something else to us than a simple reading says, and why.
-const EXCEPTIONS: &[(&str, FaultKind, &str)] = &[];
-
-async fn replay(
-    dialect: Dialect,
-    apis: &[&str],
-    read: fn(&Recording) -> Result<Answer, FaultKind>,
-) {
+async fn replay(dialect: Dialect) {
     let mut replayed = 0;
     let mut wrong = Vec::new();
-    for recording in recordings(apis) {
+    let of_dialect = |recording: &Recording| recording.spoken() == Ok(dialect);
+    for recording in recordings().into_iter().filter(of_dialect) {
+        let expected = expect::read(&recording, dialect);
         let cuts = [
             Cut::Whole,
             Cut::Every(7),
@@ -131,23 +132,19 @@ async fn replay(
                 continue;
             }
             replayed += 1;
-            let result = call(&recording, dialect, cut).await;
-            let exception = EXCEPTIONS.iter().find(|(id, ..)| *id == recording.id);
-            let problem = match (result, read(&recording), exception) {
-                (Err(error), _, Some((_, kind, reason))) if error.fault().kind() == *kind => {
-                    println!("exception: {}: {reason}", recording.id);
-                    None
-                }
-                (Ok(completion), Ok(answer), _) => {
+            let (result, asked) = call(&recording, dialect, cut).await;
+            let problem = match (result, &expected) {
+                _ if asked.is_err() => asked.err(),
+                (Ok(completion), Ok(answer)) => {
                     let found = found(completion);
-                    (found != answer).then(|| format!("{found:#?}\nis not\n{answer:#?}"))
+                    (found != *answer).then(|| format!("{found:#?}\nis not\n{answer:#?}"))
                 }
-                (Err(error), Err(kind), _) => (error.fault().kind() != kind)
+                (Err(error), Err(kind)) => (error.fault().kind() != *kind)
                     .then(|| format!("{error} is {}, not {kind}", error.fault().kind())),
-                (Ok(completion), Err(kind), _) => {
+                (Ok(completion), Err(kind)) => {
                     Some(format!("{completion:?} and not an error: {kind}"))
                 }
-                (Err(error), Ok(answer), _) => Some(format!("{error:?} and not {answer:?}")),
+                (Err(error), Ok(answer)) => Some(format!("{error:?} and not {answer:?}")),
             };
             if let Some(problem) = problem {
                 wrong.push(format!(
@@ -164,75 +161,35 @@ async fn replay(
 
 #[tokio::test]
 async fn openai_recordings_mean_what_they_say() {
-    let apis = ["chat.completions", "completions", "health", "unknown-path"];
-    replay(Dialect::OpenAi, &apis, expect::openai).await;
+    replay(Dialect::OpenAi).await;
 }
 
 #[tokio::test]
 async fn anthropic_recordings_mean_what_they_say() {
-    let apis = ["messages", "rawPredict"];
-    replay(Dialect::Anthropic, &apis, expect::anthropic).await;
+    replay(Dialect::Anthropic).await;
 }
 
 #[tokio::test]
 async fn gemini_recordings_mean_what_they_say() {
-    let apis = ["generateContent", "streamGenerateContent"];
-    replay(Dialect::Gemini, &apis, gemini).await;
+    replay(Dialect::Gemini).await;
 }
 
 #[tokio::test]
 async fn responses_recordings_mean_what_they_say() {
-    replay(Dialect::Responses, &["responses"], responses).await;
+    replay(Dialect::Responses).await;
 }
 
-/// Interfaces whose recordings are not replayed, and why.
-const NOT_SPOKEN: &[(&str, &str)] = &[
-    (
-        "countTokens",
-        "counts are estimated here, without asking the provider",
-    ),
-    (
-        "count_tokens",
-        "counts are estimated here, without asking the provider",
-    ),
-    (
-        "models",
-        "the models offered are those configured, and no provider is asked for its own",
-    ),
-    (
-        "ollama.chat",
-        "Ollama is spoken to by its OpenAI-compatible interface",
-    ),
-];
-
 #[test]
-fn every_recording_is_replayed_or_of_an_interface_that_is_not_spoken() {
-    let spoken = [
-        "chat.completions",
-        "completions",
-        "generateContent",
-        "health",
-        "messages",
-        "rawPredict",
-        "responses",
-        "streamGenerateContent",
-        "unknown-path",
-    ];
-    let apis: Vec<&str> = NOT_SPOKEN
-        .iter()
-        .map(|(api, _)| *api)
-        .chain(spoken)
-        .collect();
-    for recording in recordings(&[]) {
-        let api = recording.api.as_str();
-        assert!(
-            apis.contains(&api),
-            "{}: unknown interface {api}",
-            recording.id
-        );
+fn every_recording_is_replayed_or_it_is_told_why_not() {
+    let mut told = BTreeMap::new();
+    for recording in recordings() {
+        let how = match recording.spoken() {
+            Ok(dialect) => format!("replayed as {dialect}"),
+            Err(reason) => format!("not replayed: {reason}"),
+        };
+        *told.entry(how).or_insert(0) += 1;
     }
-    for (api, reason) in NOT_SPOKEN {
-        let count = recordings(&[api]).len();
-        println!("not replayed: {count} recordings of {api}: {reason}");
+    for (how, count) in told {
+        println!("{count} recordings {how}");
     }
 }

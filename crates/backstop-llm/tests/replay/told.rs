@@ -5,9 +5,9 @@ use backstop_llm::Dialect;
 use serde_json::Value;
 
 use crate::{
-    expect::{self, Answer},
-    expect_responses::responses,
-    recording::{Recording, Request, Response},
+    events::{Event, events},
+    expect::{self, Answer, text},
+    recording::Recording,
 };
 
 /// Reads what was written as a recording of its own.
@@ -16,27 +16,8 @@ pub(crate) fn read(
     body: String,
     front: Dialect,
 ) -> Result<Answer, FaultKind> {
-    let written = Recording {
-        id: recording.id.clone(),
-        provider: "front".to_owned(),
-        api: String::new(),
-        kind: recording.kind.clone(),
-        model: None,
-        tags: recording.tags.clone(),
-        request: Request { body: None },
-        response: Response {
-            status: 200,
-            headers: std::collections::BTreeMap::new(),
-            body: Some(body),
-            encoding: None,
-            socket_error: None,
-        },
-    };
-    match front {
-        Dialect::Anthropic => expect::anthropic(&written),
-        Dialect::Responses => responses(&written),
-        _ => expect::openai(&written),
-    }
+    let written = Recording::written(body, recording.is_streamed());
+    expect::answer(&written, front)
 }
 
 /// What a dialect has no words for, or other ones.
@@ -63,36 +44,51 @@ pub(crate) fn as_told(
         if !answer.id.starts_with("resp_") {
             answer.id.insert_str(0, "resp_");
         }
-        if !matches!(
-            answer.finish.as_str(),
-            "content_filter" | "length" | "tool_calls"
-        ) {
-            answer.finish = "stop".to_owned();
+        // A call is told by its presence.
+        let called = !answer.calls.is_empty();
+        answer.finish = match answer.finish.as_str() {
+            word @ ("content_filter" | "length") => word,
+            "tool_calls" if called => "tool_calls",
+            _ => "stop",
         }
+        .to_owned();
     }
     answer
 }
 
 /// Whether what was written has the end marker of a good stream, where it is one.
 pub(crate) fn ends_well(recording: &Recording, body: &str) -> bool {
-    !recording.is_streamed()
-        || body.trim_end().ends_with("data: [DONE]")
-        || body.contains("\"message_stop\"")
-        || body.contains("event: response.completed")
-        || body.contains("event: response.incomplete")
+    let ends = [
+        "[DONE]",
+        "message_stop",
+        "response.completed",
+        "response.incomplete",
+    ];
+    let marks = |(name, data): &Event| {
+        let json: Value = serde_json::from_str(data).unwrap_or_default();
+        let kind = text(&json["type"]);
+        ends.iter()
+            .any(|end| name == end || data == end || kind == *end)
+    };
+    !recording.is_streamed() || events(body).iter().any(marks)
 }
 
-/// A request reached a provider of its own dialect as it was recorded.
-pub(crate) fn assert_same(id: &str, sent: &str, asked: &str) {
-    let read = |text: &str| -> Value { serde_json::from_str(text).expect("JSON") };
+/// Whether a request reached a provider of its own dialect as it was recorded.
+pub(crate) fn is_same(sent: &str, asked: &str) -> Result<(), String> {
+    let read = |text: &str| -> Value { serde_json::from_str(text).unwrap_or_default() };
     let [mut sent, mut asked] = [sent, asked].map(read);
     // The usage is asked for in any case, and OpenAI's limit is named as its models want it.
     for value in [&mut sent, &mut asked] {
-        let value = value.as_object_mut().expect("an object");
+        let Some(value) = value.as_object_mut() else {
+            return Err(format!("{value} was asked, which is no object"));
+        };
         value.remove("stream_options");
         let limit = value.remove("max_tokens");
         let limit = value.remove("max_completion_tokens").or(limit);
         value.extend(limit.map(|limit| ("max_tokens".to_owned(), limit)));
     }
-    assert_eq!(sent, asked, "{id}: the request was changed");
+    if sent != asked {
+        return Err(format!("asked {sent}\nand not {asked}"));
+    }
+    Ok(())
 }

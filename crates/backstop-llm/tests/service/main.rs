@@ -6,6 +6,7 @@ mod go_away;
 mod http1;
 mod http2;
 mod limits;
+mod odd;
 mod proxy;
 mod requests;
 mod server;
