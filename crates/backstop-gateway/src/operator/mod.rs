@@ -36,6 +36,7 @@ pub(crate) fn open_router() -> Router<Gateway> {
 }
 
 fn routes() -> Router<Gateway> {
+    // Names of models may have slashes in them: openrouter:qwen/qwen3-235b.
     Router::new()
         .route("/", get(page::page))
         .route("/status.json", get(status::json))
@@ -47,10 +48,10 @@ fn routes() -> Router<Gateway> {
         .route("/admin/reload", post(change::reload))
         .route("/admin/models/{model}/order", put(change::order))
         .route(
-            "/admin/models/{model}/candidates/{candidate}",
+            "/admin/models/{model}/candidates/{*candidate}",
             put(change::candidate),
         )
-        .route("/admin/circuits/{candidate}", put(change::circuit))
+        .route("/admin/circuits/{*candidate}", put(change::circuit))
         .route_layer(middleware::map_response(told::in_one_shape))
 }
 

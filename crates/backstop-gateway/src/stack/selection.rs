@@ -121,6 +121,8 @@ impl Selection {
         }
         let why = self.left_out.last().map(|(_, why)| *why);
         Some(match why {
+            // Whatever the request asks for, the operator has taken all of them out.
+            None => Error::refused("no candidate can be asked now"),
             Some(why @ "dearer than a call may be") => Error::refused(why),
             _ if wishes.max_price.is_some() => Error::invalid(
                 "No candidate is left that costs as little as `provider.max_price` says.",
