@@ -133,3 +133,21 @@ impl AtomicWord {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_longer_than_can_be_counted_changes_nothing_else() {
+        let word = Word::new(State::Closed, 7).with_consecutive(3);
+        assert_eq!((word.consecutive(), word.generation()), (3, 7));
+        let longest = word.with_consecutive(u32::MAX);
+        assert_eq!(u64::from(longest.consecutive()), CONSECUTIVE >> 4);
+        for longest in [longest, longest.one_more()] {
+            assert_eq!(longest.generation(), 7);
+            assert!(longest.passes());
+            assert_eq!(longest.with_consecutive(3).bits(), word.bits());
+        }
+    }
+}

@@ -7,3 +7,4 @@ mod permits;
 mod restored;
 mod rules;
 mod tails;
+mod waits;
