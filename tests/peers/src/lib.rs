@@ -2,8 +2,8 @@
 //!
 //! `cargo bench -p backstop-peers` prints every row, `cargo bench -p backstop-peers -- retry` those
 //! with `retry` in their name, and `cargo bench -p backstop-peers -- check` holds our own rows
-//! against their limits on instructions and allocations, which unlike times are the same on every
-//! machine.
+//! against their limits on instructions, allocations and memory, which unlike times are the same on
+//! every machine.
 //!
 //! The profile is cargo's `bench`, without link-time optimisation: most users build so.
 

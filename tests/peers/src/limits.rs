@@ -7,7 +7,7 @@ use crate::{
     clock::with_timers,
     cost::{Cost, costs},
     row::Path::{self, Failing, Pending, Ready, Rejected},
-    rows::rows,
+    rows::{circuits, rows},
 };
 
 /// What the names of our own rows have in them.
@@ -72,6 +72,12 @@ fn allocations(cost: &Cost) -> f64 {
     }
 }
 
+/// The most bytes that a circuit may take on the heap, whatever its window and its calls.
+const CIRCUIT: f64 = 512.0;
+
+/// What a window over calls takes besides: two bits of each, and a place for them.
+const LAST_CALLS: (&str, f64) = ("backstop circuit breaker, last 1000 calls", 320.0);
+
 /// Says of every row of ours whether it keeps its limits; fails where one does not.
 pub(crate) fn check(counter: Counter) -> io::Result<ExitCode> {
     let rows = with_timers(|| rows(OURS));
@@ -84,13 +90,37 @@ pub(crate) fn check(counter: Counter) -> io::Result<ExitCode> {
             "{row}, {path:?}: a limit for a row that is not there"
         );
     }
-    let broken = costs.iter().filter(|cost| !keeps_limits(cost)).count();
+    let dear = costs.iter().filter(|cost| !keeps_limits(cost)).count();
+    let large = memory(counter)?;
+    let broken = dear + large;
     if broken == 0 {
         println!("All limits are kept.");
         return Ok(ExitCode::SUCCESS);
     }
     println!("Limits broken: {broken}.");
     Ok(ExitCode::FAILURE)
+}
+
+/// How many circuits of ours take more than they may, or grow by their calls.
+fn memory(counter: Counter) -> io::Result<usize> {
+    let taken = circuits(OURS).into_iter().zip(counter.memory(OURS)?);
+    Ok(taken
+        .filter(|(circuit, [fresh, later])| {
+            let more = if circuit.name == LAST_CALLS.0 {
+                LAST_CALLS.1
+            } else {
+                0.0
+            };
+            let limit = CIRCUIT + more;
+            let is_kept = *later <= limit && later <= fresh;
+            println!(
+                "{} {:50} {later} bytes of {limit}, {fresh} when new",
+                if is_kept { "kept  " } else { "BROKEN" },
+                circuit.name,
+            );
+            !is_kept
+        })
+        .count())
 }
 
 fn keeps_limits(cost: &Cost) -> bool {
