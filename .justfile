@@ -33,11 +33,13 @@ loom preemptions="4":
 fuzz *args:
     tests/fuzz/run {{ args }}
 
-# Whether the tests notice a changed line in the heart of the layers (needs cargo-mutants).
+# Whether the tests notice a changed line in the heart of the layers (needs cargo-mutants). What is
+# only printed is left out.
 mutants:
     cargo mutants -p backstop-circuit-breaker -p backstop-core -p backstop-retry --all-features \
-        --file '**/state.rs' --file '**/settle.rs' --file '**/window.rs' --file '**/budget.rs' \
-        --file '**/backoff.rs' --output target/mutants -- --lib --tests
+        --file '**/{state,settle,token,word,window,calls,cold,flight,permit,rate,rules,wait}.rs' \
+        --file '**/{budget,backoff,waits,jitter,random,call}.rs' \
+        --exclude-re 'impl fmt::' --output target/mutants -- --lib --tests
 
 # The gateway beside nginx and other gateways, under load (needs wrk and nginx).
 load *args:
