@@ -52,7 +52,7 @@ fn wait(config: &Fields<'_>, row: &Fields<'_>) -> Replay {
     let base = config.must("base_ms", Fields::ms)?;
     let cap = match row.ms("max_ms")? {
         Some(cap) => cap,
-        None => config.must("max_ms", Fields::ms)?,
+        None => config.ms("max_ms")?.unwrap_or(Duration::MAX),
     };
     let attempt = row.must("attempt", Fields::u64)? as usize;
     let wait = exponential(base, cap)?.nth(attempt);
