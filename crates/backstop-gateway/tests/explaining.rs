@@ -129,6 +129,10 @@ async fn explains_who_is_started_beside_the_first_and_why_nobody_is() {
     let setup = Setup::with(&format!("{hedged}\nmax_attempts = 1")).await;
     let once = told(&format!("{nobody} `max_attempts` is 1"));
     assert_eq!(explained(&setup, None).await, once);
+    let all = setup.admin(Method::GET, "/admin/explain?model=smart", Value::Null);
+    let backup = &all.await.json()["candidates"][1];
+    assert_eq!(backup["asked"], false);
+    assert_eq!(backup["why"], "beyond what `max_attempts` allows");
 
     let once = hedged.replace("2s", "1ms");
     let setup = Setup::with(&once).await;

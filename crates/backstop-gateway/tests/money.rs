@@ -37,6 +37,11 @@ async fn what_is_dearer_than_a_call_may_be_is_passed_over() {
     body["max_tokens"] = 1_000_000.into();
     let answer = Answer::read(setup.gateway.chat(body).await).await;
     assert_eq!(answer.status, 503, "{}", answer.body);
+    assert!(
+        answer.body.contains("every candidate is dearer"),
+        "{}",
+        answer.body
+    );
 }
 
 #[tokio::test]

@@ -92,7 +92,10 @@ impl Explanation {
         let mut turn = 0;
         let mut candidates: Vec<Step> = Vec::new();
         for entry in selection.in_turn() {
-            let refusal = entry.refuses(request);
+            let refusal = entry.refuses(request).or_else(|| {
+                let beyond = stack.is_beyond_bound(&entry, turn);
+                beyond.then(|| "beyond what `max_attempts` allows".to_owned())
+            });
             let why = refusal.clone().unwrap_or_else(|| {
                 if let Some(after) = entry.steps_in_after() {
                     let kinds: Vec<_> = after.iter().map(FaultKind::label).collect();

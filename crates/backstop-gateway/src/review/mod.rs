@@ -44,6 +44,7 @@ pub fn review(config: &Config) -> Vec<Warning> {
         abilities(model, &mut warn);
         time(model, &mut warn);
         hedge(model, &mut warn);
+        attempts(model, &mut warn);
         breaker(model, &mut warn);
         prices(model, any_price, &mut warn);
     }
@@ -117,6 +118,22 @@ fn hedge(model: &Model, warn: &mut impl FnMut(String)) {
         warn(
             "hedges, and has no two candidates for it: a lesser answer is not raced for".to_owned(),
         );
+    }
+}
+
+/// Each candidate takes one attempt at least.
+fn attempts(model: &Model, warn: &mut impl FnMut(String)) {
+    let asked = model.candidates.iter();
+    let asked = asked.filter(|it| matches!(it.target, Target::Provider { .. }));
+    let count = asked.count();
+    if let Some(most) = model
+        .max_attempts
+        .filter(|most| (most.get() as usize) < count)
+    {
+        warn(format!(
+            "has {count} candidates and `max_attempts` = {most}: while all are well enough to be \
+             asked, the last never are"
+        ));
     }
 }
 
@@ -228,17 +245,26 @@ candidates = ["local:x"]
 [models.other]
 candidates = ["local:y"]
 breaker = { failures = 0, rate = 0 }
+[models.few]
+candidates = ["local:z", { reply = "Later." }]
+max_attempts = 1
+[models.enough]
+candidates = ["local:z", { reply = "Later." }]
+max_attempts = 2
 "#;
         let told = warnings(text).join("\n");
         for warning in [
             "[models.other] others have a price, and local:y has none: what it costs is not counted",
             "[models.other] turns every rule of its `breaker` off: failures open no circuit",
+            "[models.few] has 2 candidates and `max_attempts` = 1: while all are well enough to be \
+             asked, the last never are",
             "[providers.local] has one key twice",
         ] {
             assert!(told.contains(warning), "{told}");
         }
         assert!(!told.contains("[models.smart] others"), "{told}");
         assert!(!told.contains("[models.smart] turns"), "{told}");
+        assert!(!told.contains("[models.enough] has 2 candidates"), "{told}");
     }
 
     #[test]

@@ -220,6 +220,13 @@ impl ModelStack {
         self.price_cap.is_some()
     }
 
+    /// Whether a call has made all the attempts that it may before it comes to this candidate, where
+    /// so many others are asked before it.
+    pub(crate) fn is_beyond_bound(&self, entry: &Entry, before: usize) -> bool {
+        let bound = self.max_attempts.map(|most| most.get() as usize);
+        entry.provider.is_some() && bound.is_some_and(|bound| before >= bound)
+    }
+
     /// Whether it has a candidate of this name.
     pub(crate) fn has(&self, candidate: &str) -> bool {
         self.entries.iter().any(|entry| *entry.name == *candidate)

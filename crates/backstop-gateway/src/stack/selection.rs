@@ -123,7 +123,9 @@ impl Selection {
         Some(match why {
             // Whatever the request asks for, the operator has taken all of them out.
             None => Error::refused("no candidate can be asked now"),
-            Some(why @ "dearer than a call may be") => Error::refused(why),
+            Some("dearer than a call may be") => {
+                Error::refused("every candidate is dearer than a call may be")
+            }
             _ if wishes.max_price.is_some() => Error::invalid(
                 "No candidate is left that costs as little as `provider.max_price` says.",
             )
