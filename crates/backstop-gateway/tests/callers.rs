@@ -56,6 +56,24 @@ async fn a_caller_may_use_its_models_only() {
     assert_eq!(answer.status, 404, "{}", answer.body);
     let own = setup("models = [\"smart\"]").await;
     assert_eq!(send(ask(&own).bearer_auth("team key")).await.status, 200);
+    let any = "models = [\"*\"]\n[models.\"*\"]\ncandidates = [\"openai:gpt-5.5\"]";
+    let any = setup(any).await;
+    for (setup, name, told) in [
+        (&other, "smart", 404),
+        (&own, "smart", 200),
+        (&own, "whatever", 404),
+        (&any, "smart", 404),
+        (&any, "whatever", 200),
+    ] {
+        let path = format!("/v1/models/{name}");
+        let answer = send(setup.gateway.get(&path).bearer_auth("team key")).await;
+        assert_eq!(answer.status, told, "{name}: {}", answer.body);
+        let mut body = hello();
+        body["model"] = name.into();
+        let request = setup.gateway.post("/v1/chat/completions", &body);
+        let answer = send(request.bearer_auth("team key")).await;
+        assert_eq!(answer.status, told, "{name}: {}", answer.body);
+    }
 }
 
 #[tokio::test]

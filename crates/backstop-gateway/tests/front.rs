@@ -55,6 +55,25 @@ async fn a_request_beyond_the_limit_is_too_large() {
 }
 
 #[tokio::test]
+async fn a_compressed_request_is_told_that_it_can_not_be_read() {
+    let setup = Setup::new().await;
+    for (encoding, body, status) in [
+        ("gzip", "\u{1f}\u{8b}".to_owned(), 415),
+        ("identity", "{".to_owned(), 400),
+        ("identity", hello().to_string(), 200),
+    ] {
+        let request = setup
+            .gateway
+            .client
+            .post(setup.gateway.url("/v1/chat/completions"));
+        let request = request.header("content-encoding", encoding).body(body);
+        let answer = request.timeout(common::BOUND).send().await;
+        let answer = Answer::read(answer.expect("an answer comes")).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn lists_models_in_both_styles() {
     let setup = Setup::new().await;
     let list: Value = get(&setup, "/v1/models", None).await.json();

@@ -105,7 +105,8 @@ async fn answered(
     if running.config.log_content {
         content::asked(id, &body);
     }
-    let mut request = front.parse(body)?;
+    let parsed = front.parse(body);
+    let mut request = parsed.map_err(|error| refusal::unread(error, &head.headers))?;
     let wishes = Wishes::take(&mut request, &head.headers)?;
     let own = caller.clone();
     let allowed = move |name: &str| own.as_ref().is_none_or(|caller| caller.may_use(name));

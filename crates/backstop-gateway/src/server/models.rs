@@ -52,7 +52,13 @@ fn told(
     let dialect = app::front_of(headers);
     let told = ask::caller(&running, headers).and_then(|caller| {
         tell(dialect, &running, &|name| {
-            name != "*" && caller.as_ref().is_none_or(|caller| caller.may_use(name))
+            let may_use = |name| caller.as_ref().is_none_or(|caller| caller.may_use(name));
+            let taken = || {
+                running
+                    .model(name)
+                    .is_some_and(|model| may_use(&model.name))
+            };
+            name != "*" && (may_use(name) || taken())
         })
     });
     let mut response = match told {

@@ -105,6 +105,17 @@ pub(super) fn no_body(what: &str) -> Error {
     invalid(StatusCode::REQUEST_TIMEOUT, what)
 }
 
+/// The body can't be read: because it is compressed, perhaps.
+pub(super) fn unread(error: Error, headers: &HeaderMap) -> Error {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(encoding) if encoding != "identity" => invalid(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "The request's body has a `content-encoding`, and is read here only without one.",
+        ),
+        _ => error,
+    }
+}
+
 /// The caller is over a limit of its own.
 pub(super) fn over(over: Over) -> Error {
     let fault = Fault::new(FaultKind::RateLimited)
