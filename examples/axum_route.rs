@@ -7,7 +7,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use axum::{Router, body::Body, extract::Path, response::Response, routing::get};
 use backstop_circuit_breaker::{Open, OpenWait, Policy};
-use backstop_core::{AbsorbLayer, BoxError, HttpStatus};
+use backstop_core::{AbsorbLayer, BoxError, FaultKinds, HttpStatus};
 use backstop_timeout::TimeoutLayer;
 use http::{StatusCode, header::RETRY_AFTER};
 use tokio::net::TcpListener;
@@ -41,6 +41,8 @@ async fn main() -> Result<(), BoxError> {
     let breaker = Policy::new()
         .consecutive(NonZeroU32::new(3).ok_or("three is not zero")?)
         .open_for(OpenWait::fixed(Duration::from_secs(10)))
+        // A path that is not there says nothing of the others.
+        .at_once(FaultKinds::NONE)
         .layer("reports")
         .classify(HttpStatus::new());
     let layers = ServiceBuilder::new()

@@ -6,7 +6,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use backstop_circuit_breaker::{Open, Policy};
-use backstop_core::{AbsorbLayer, BoxError, Elapsed, GrpcHttp};
+use backstop_core::{AbsorbLayer, BoxError, Elapsed, FaultKinds, GrpcHttp};
 use backstop_examples::greeter::{
     Greetings, HelloReply, HelloRequest,
     greeter_client::GreeterClient,
@@ -62,6 +62,8 @@ fn respond(error: BoxError) -> http::Response<Body> {
 async fn main() -> Result<(), BoxError> {
     let breaker = Policy::new()
         .consecutive(NonZeroU32::new(2).ok_or("two is not zero")?)
+        // What is not found, or not allowed, says nothing of other calls.
+        .at_once(FaultKinds::NONE)
         .layer("greeter")
         .classify(GrpcHttp::new());
     let circuit = breaker.handle();

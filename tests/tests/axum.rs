@@ -19,7 +19,7 @@ use axum::{
     response::Response,
     routing::get,
 };
-use backstop_circuit_breaker::{CircuitBreakerLayer, State};
+use backstop_circuit_breaker::{CircuitBreakerLayer, FaultKinds, Policy, State};
 use backstop_core::{AbsorbLayer, BoxError, HttpStatus, Open};
 use backstop_timeout::TimeoutLayer;
 use http::{StatusCode, header::RETRY_AFTER};
@@ -139,4 +139,20 @@ async fn a_stack_of_layers_goes_into_a_router_and_stays_infallible() {
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert!(body.starts_with(b"total limit reached"), "{body:?}");
+}
+
+#[tokio::test]
+async fn a_path_that_is_not_there_bars_no_other_where_nothing_opens_at_once() {
+    let breaker = Policy::new()
+        .at_once(FaultKinds::NONE)
+        .layer("routes")
+        .classify(HttpStatus::new());
+    let circuit = breaker.handle();
+    let router = Router::new().route("/", get(|| async { "here" }));
+    let (address, client) = serve(router.layer(AbsorbLayer::new(breaker, respond))).await;
+    for (path, status) in [("gone", 404), ("gone", 404), ("", 200)] {
+        let uri = format!("http://{address}/{path}").parse().unwrap();
+        assert_eq!(client.get(uri).await.unwrap().status(), status);
+    }
+    assert_eq!(circuit.state(), State::Closed);
 }

@@ -212,7 +212,8 @@ impl<L> Policy<L> {
         self
     }
 
-    /// Which faults open the circuit at once. Default: [`AT_ONCE`](crate::AT_ONCE).
+    /// Which faults open the circuit at once. Default: [`AT_ONCE`](crate::AT_ONCE), which suits a
+    /// client with one key and one name; with none of them a 404 is neutral.
     pub const fn at_once(mut self, kinds: FaultKinds) -> Self {
         self.at_once = kinds;
         self

@@ -10,6 +10,8 @@ use crate::{
 };
 
 /// The verdict of a gRPC status. A call that its caller cancelled says nothing about the service.
+/// `NOT_FOUND`, `PERMISSION_DENIED` and `UNAUTHENTICATED` open a circuit breaker at once unless it
+/// is told otherwise.
 ///
 /// The pushback of `grpc-retry-pushback-ms` goes into the fault.
 #[derive(Clone, Copy, Debug, Default)]

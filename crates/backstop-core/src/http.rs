@@ -14,7 +14,9 @@ use crate::{Classify, End, Fault, FaultKind, RetryHint, Tail, UntilEnd, Verdict,
 /// The verdict of an HTTP status; an error is a failure to connect.
 ///
 /// A 4xx is the caller's ([`FaultKind::Invalid`]) but for those that speak of us, of load or of
-/// time: see [`FaultKind`]. What the response says of trying again, in `retry-after` and its like,
+/// time: see [`FaultKind`]. Among those are 401, 403 and 404, which open a circuit breaker at once
+/// unless it is told otherwise: as they should for a key or a model that is gone, and should not for
+/// a page that never was. What the response says of trying again, in `retry-after` and its like,
 /// goes into the fault.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
