@@ -61,3 +61,15 @@ impl Seed {
         Random::seeded(self.0.fetch_add(1, Ordering::Relaxed))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::scattered;
+
+    #[test]
+    fn seeds_are_scattered_as_by_splitmix64() {
+        assert_eq!(scattered(0), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(scattered(1), 0x910a_2dec_8902_5cc1);
+        assert_eq!(scattered(1_234_567), 6_457_827_717_110_365_317);
+    }
+}

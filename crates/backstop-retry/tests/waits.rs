@@ -5,7 +5,7 @@ use std::{cell::Cell, collections::HashSet, future::ready, iter, num::NonZeroU32
 use backstop_core::{Classify, Deadline, Fault, FaultKind, Verdict, classify_fn, context};
 use backstop_retry::{Backoff, Exponential, Jitter, Random, RetryLayer, backoff::Decorrelated};
 use tokio::time::Instant;
-use tokio_test::{assert_ready, task};
+use tokio_test::{assert_pending, assert_ready, task};
 use tower::{Layer, ServiceExt, service_fn};
 
 const MS: Duration = Duration::from_millis(1);
@@ -218,6 +218,8 @@ async fn with_another_candidate_ready_nothing_is_waited_for_that_the_service_ask
     assert_eq!(waits_with_alternatives(DOWN).await, 2);
     let short = hinted(FaultKind::Unavailable, MS);
     assert_eq!(waits_with_alternatives(short).await, 2);
+    let as_long = hinted(FaultKind::Unavailable, 50 * MS);
+    assert_eq!(waits_with_alternatives(as_long).await, 2);
 }
 
 /// How many attempts are made by a deadline, each of which takes a while, and how long all takes.
@@ -253,6 +255,27 @@ async fn no_wait_outlives_the_deadline_and_no_attempt_is_made_that_is_of_no_use(
     assert_eq!(by_deadline(plain(), 711 * MS, DOWN).await, (2, 1100 * MS));
     let long = plain().min_useful(400 * MS);
     assert_eq!(by_deadline(long, 1000 * MS, DOWN).await, (1, 400 * MS));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_would_come_too_late_after_all_is_not_made() {
+    let calls = Cell::new(0);
+    let service = service_fn(|()| {
+        calls.set(calls.get() + 1);
+        ready(Err::<(), _>(DOWN))
+    });
+    let deadline = Deadline::after(Instant::now(), 100 * MS);
+    let layer = layer().jitter(Jitter::None);
+    let mut call = task::spawn(layer.layer(service).oneshot(()));
+    let mut poll = || {
+        let _deadline = context::enter_deadline(deadline);
+        call.poll()
+    };
+    assert_pending!(poll());
+    // A wait of 50 ms would have left enough, but nobody came back to it in time.
+    tokio::time::advance(95 * MS).await;
+    assert_eq!(assert_ready!(poll()), Err(DOWN));
+    assert_eq!(calls.get(), 1);
 }
 
 #[tokio::test(start_paused = true)]
