@@ -318,7 +318,10 @@ impl Reader {
         };
         let known = match id.as_str() {
             "" => None,
-            id => place(&|_, of| of == id),
+            // Two that are numbered are two, whatever they are called.
+            id => place(&|of, known| {
+                known == id && (of == number || of.is_none() || number.is_none())
+            }),
         };
         let begun = known.or_else(|| match (number, name.as_str(), id.as_str()) {
             (_, name, id) if !name.is_empty() && !id.is_empty() => None,

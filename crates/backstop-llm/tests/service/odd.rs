@@ -49,6 +49,26 @@ async fn calls_are_told_apart_by_id_where_they_have_no_number() {
 }
 
 #[tokio::test]
+async fn calls_with_numbers_of_their_own_are_two_though_they_share_an_id() {
+    let piece = |calls: &str| chunk(&format!("{{\"tool_calls\":[{calls}]}}"), "null");
+    let answer = streamed(
+        Dialect::OpenAi,
+        &[
+            &piece(r#"{"index":0,"id":"a","function":{"name":"f","arguments":""}}"#),
+            &piece(r#"{"index":0,"function":{"arguments":"{}"}}"#),
+            &piece(r#"{"index":1,"id":"a","function":{"name":"g","arguments":""}}"#),
+            &piece(r#"{"index":1,"function":{"arguments":"{\"x\":1}"}}"#),
+            &chunk("{}", "\"tool_calls\""),
+            "data: [DONE]",
+        ],
+    )
+    .await;
+    let told = calls(&answer).into_iter();
+    let told: Vec<_> = told.map(|it| (&*it.name, &*it.arguments)).collect();
+    assert_eq!(told, [("f", "{}"), ("g", "{\"x\":1}")]);
+}
+
+#[tokio::test]
 async fn calls_without_ids_are_given_some_plain_and_streamed() {
     let both = r#"[{"id":"","function":{"name":"f","arguments":"{}"}},
         {"function":{"name":"g","arguments":"{}"}}]"#
