@@ -83,7 +83,9 @@ fn openai(body: &Value) -> Result<Ask, String> {
             let piece = match part["type"].as_str().unwrap_or_default() {
                 "text" => Piece::Text(text(&part["text"])),
                 "image_url" => Piece::Image(text(&part["image_url"]["url"])),
-                "file" => Piece::File(text(&part["file"]["file_data"])),
+                "file" if part["file"]["file_data"].is_string() => {
+                    Piece::File(text(&part["file"]["file_data"]))
+                }
                 _ => return unknown("part", part),
             };
             ask.say(side, piece);
@@ -104,9 +106,11 @@ fn openai(body: &Value) -> Result<Ask, String> {
     if body["functions"].is_array() {
         return Err("functions of the time before tools".to_owned());
     }
-    ask.choose(&match &body["tool_choice"] {
-        Value::Object(named) => text(&named["function"]["name"]),
-        word => text(word),
+    let choice = &body["tool_choice"];
+    ask.choose(&match choice["type"].as_str() {
+        None => text(choice),
+        Some("function") => text(&choice["function"]["name"]),
+        Some(_) => return unknown("choice of", choice),
     });
     let format = &body["response_format"];
     ask.format = match format["type"].as_str() {
@@ -221,9 +225,11 @@ fn responses(body: &Value) -> Result<Ask, String> {
         }
         ask.tools.push(declared(tool, "parameters"));
     }
-    ask.choose(&match &body["tool_choice"] {
-        Value::Object(named) => text(&named["name"]),
-        word => text(word),
+    let choice = &body["tool_choice"];
+    ask.choose(&match choice["type"].as_str() {
+        None => text(choice),
+        Some("function") => text(&choice["name"]),
+        Some(_) => return unknown("choice of", choice),
     });
     let format = &body["text"]["format"];
     ask.format = match format["type"].as_str() {
@@ -258,8 +264,10 @@ fn responses_message(ask: &mut Ask, item: &Value) -> Result<(), String> {
     for part in list(content) {
         let piece = match part["type"].as_str().unwrap_or_default() {
             "input_text" | "output_text" => Piece::Text(text(&part["text"])),
-            "input_image" => Piece::Image(text(&part["image_url"])),
-            "input_file" => Piece::File(text(&part["file_data"])),
+            "input_image" if part["image_url"].is_string() => {
+                Piece::Image(text(&part["image_url"]))
+            }
+            "input_file" if part["file_data"].is_string() => Piece::File(text(&part["file_data"])),
             _ => return unknown("part", part),
         };
         ask.say(side, piece);

@@ -15,7 +15,7 @@ use crate::{
 /// A message on the wire.
 #[derive(Default, Deserialize, Serialize)]
 pub(super) struct WireMessage {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "crate::lenient::scalar")]
     pub(super) role: String,
     #[serde(default)]
     pub(super) content: Option<TextOr<Json>>,
