@@ -142,8 +142,11 @@ impl Reader {
             whole => whole.to_string(),
         };
         let calls = &mut self.answer.calls;
-        let same_id = |(_, of, _): &(String, String, Value)| !id.is_empty() && of == id;
-        let begun = match calls.iter().position(same_id) {
+        let same = |(of, known): (&(String, String, Value), &Option<u64>)| {
+            let numbers = known.is_none() || number.is_none() || *known == number;
+            !id.is_empty() && of.1 == id && numbers
+        };
+        let begun = match calls.iter().zip(&self.numbers).rposition(same) {
             Some(place) => Some(place),
             None if !name.is_empty() && !id.is_empty() => None,
             None if number.is_some() => self.numbers.iter().rposition(|of| *of == number),
