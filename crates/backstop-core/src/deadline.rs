@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::span::Span;
+
 /// The instant by which a whole call, its waits included, must be over.
 ///
 /// The timeout layer sets it in the call's context; every layer further in reads it from there.
@@ -11,9 +13,9 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Deadline(Instant);
 
-/// How far ahead a deadline is placed that would overflow the clock: thirty years, the farthest
-/// that tokio's timer looks.
-const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
+/// How far ahead, in nanoseconds, a deadline is placed that would overflow the clock: thirty years,
+/// the farthest that tokio's timer looks.
+const FAR: u64 = 1_000_000_000 * 86_400 * 365 * 30;
 
 impl Deadline {
     /// The deadline at this instant.
@@ -27,7 +29,12 @@ impl Deadline {
     #[inline]
     #[must_use]
     pub fn after(now: Instant, limit: Duration) -> Self {
-        Self(now + limit.min(FAR))
+        Self::within(now, Span::new(limit))
+    }
+
+    #[inline]
+    pub(crate) fn within(now: Instant, limit: Span) -> Self {
+        Self(now + Duration::from_nanos(limit.0.min(FAR)))
     }
 
     /// The instant itself.

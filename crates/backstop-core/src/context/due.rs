@@ -37,7 +37,7 @@ fn deadline_from(now: fn() -> Instant) -> Option<Deadline> {
 /// Puts a limit on the clock, because someone asks for the deadline.
 #[cold]
 fn place(slots: &Slots, limit: Span, now: Instant) -> Deadline {
-    let deadline = Deadline::after(now, Duration::from_nanos(limit.0));
+    let deadline = Deadline::within(now, limit);
     slots.limit.set(PLACED);
     slots.deadline.set(Some(deadline));
     deadline
@@ -170,7 +170,7 @@ impl Due {
     #[inline]
     pub fn place(&mut self, now: impl FnOnce() -> Instant) -> Option<Deadline> {
         if self.at.is_none() && !self.is_never() {
-            self.at = Some(Deadline::after(now(), self.limit()));
+            self.at = Some(Deadline::within(now(), self.within));
         }
         self.at
     }
@@ -223,18 +223,16 @@ impl Due {
     #[cold]
     #[inline(never)]
     fn enter_on_the_clock(&mut self) {
-        slots(|slots| {
-            let outer = match slots.limit.replace(PLACED) {
-                PLACED => slots.deadline.get(),
-                _ => None,
-            };
-            let deadline = match (self.at, outer) {
-                (None, Some(outer)) => self.place(now).map(|own| own.min(outer)),
-                (at, _) => at,
-            };
-            slots.deadline.set(deadline);
-            self.at = outer;
-        });
+        let outer = match slots(|slots| slots.limit.replace(PLACED)) {
+            PLACED => slots(|slots| slots.deadline.get()),
+            _ => None,
+        };
+        let deadline = match (self.at, outer) {
+            (None, Some(outer)) => self.place(now).map(|own| own.min(outer)),
+            (at, _) => at,
+        };
+        slots(|slots| slots.deadline.set(deadline));
+        self.at = outer;
     }
 
     #[cold]
