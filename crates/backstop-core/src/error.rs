@@ -117,8 +117,11 @@ impl fmt::Display for Elapsed {
 impl Error for Elapsed {}
 
 /// Why a circuit breaker refuses a call.
+// As wide as a word, because errors are moved in words: a processor waits for a byte that was written
+// by itself and is then read with its neighbours.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
+#[repr(u64)]
 pub enum Reason {
     /// Some calls try it out already, and no more are let through.
     HalfOpen,

@@ -6,6 +6,7 @@
 //! layer needs `Send` or `'static` for the sake of those that have one.
 
 use std::{
+    mem::ManuallyDrop,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -77,13 +78,17 @@ impl<Res, W: Completes> Tail<Res, W> for AtOnce {
     // The watch is consumed on the spot, so that what it would have kept need never be written.
     #[inline(always)]
     fn attach(&self, response: Res, watch: W) -> Res {
+        // What a panic would have to drop is kept in memory, and read from there by every layer
+        // further out. A response that nothing drops stays in registers.
+        let response = ManuallyDrop::new(response);
         watch.completed();
-        response
+        ManuallyDrop::into_inner(response)
     }
 }
 
 /// A watch that can be told that there is no tail to watch.
 pub trait Completes {
-    /// The response was complete when it came.
+    /// The response was complete when it came. It waits for this to return, and what it holds is not
+    /// given back if this panics.
     fn completed(self);
 }

@@ -8,7 +8,7 @@ use std::{
 
 use backstop_core::{
     BoxError, Classify, Exhausted, Fault,
-    context::{self, Scope},
+    context::{self, Mark, Scope},
 };
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -85,15 +85,16 @@ where
                 let _alternatives = context::enter_alternatives(true);
                 response.poll(cx)
             };
-            call.asked.own(mark, || call.names.primary());
             let Poll::Ready(result) = polled else {
+                call.asked.own(mark, || call.names.primary());
                 call.asked.pending();
                 return Poll::Pending;
             };
-            let Some(fault) = call.policy.fault(&result) else {
+            let fault = call.policy.fault(&result);
+            if fault.is_none() && context::mark() == mark {
                 return Poll::Ready(result);
-            };
-            if let Some(result) = call.primary_failed(fault, result) {
+            }
+            if let Some(result) = call.after_failures(mark, fault, result) {
                 return Poll::Ready(result);
             }
             // What the primary holds is given back before the backup is asked.
@@ -105,16 +106,22 @@ where
 
 // What comes after a failure is kept out of the way of what comes without one.
 impl<B, Request, C, M> Call<B, Request, C, M> {
-    /// The primary failed. Its result is the call's, unless the backup is to be asked.
+    /// The primary failed, now or before it answered. Its result is the call's, unless the backup is
+    /// to be asked.
     #[inline(never)]
-    fn primary_failed<Res, E>(
+    fn after_failures<Res, E>(
         &mut self,
-        fault: Fault,
+        since: Mark,
+        fault: Option<Fault>,
         result: Result<Res, E>,
     ) -> Option<Result<Res, E>>
     where
         E: From<Exhausted> + Into<BoxError>,
     {
+        self.asked.own(since, || self.names.primary());
+        let Some(fault) = fault else {
+            return Some(result);
+        };
         self.asked.failed(self.names.primary(), fault);
         if !self.policy.on.contains(fault.kind()) {
             return Some(result);

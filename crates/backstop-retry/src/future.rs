@@ -70,25 +70,24 @@ where
                     let _attempt = context::enter_attempt(this.call.number());
                     response.poll(cx)
                 };
-                // What succeeds, or is yet to, is handed on as it came: to take it apart costs more
-                // than all else here.
-                let failure = match &polled {
-                    Poll::Ready(result) => this.call.fault(result.as_ref()),
-                    Poll::Pending => {
-                        this.call.pending();
-                        None
-                    }
+                let Poll::Ready(result) = polled else {
+                    this.call.pending();
+                    return Poll::Pending;
                 };
-                let Some(fault) = failure else {
-                    return polled;
+                let Some(fault) = this.call.fault(result.as_ref()) else {
+                    return Poll::Ready(result);
                 };
-                let result = ready!(polled);
                 let failed = (&fault, mark);
                 if let Err(result) = this.state.as_mut().fail(this.call, result, failed, cx) {
                     return Poll::Ready(result);
                 }
             }
-            ready!(this.state.as_mut().poll_again(this.call, cx)?);
+            // Spelled out, as what `?` makes of it in between would take the result apart by bytes.
+            match this.state.as_mut().poll_again(this.call, cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
         }
     }
 }

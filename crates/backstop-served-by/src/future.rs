@@ -1,6 +1,7 @@
 //! The future of [`StampService`](crate::StampService).
 
 use std::{
+    mem::ManuallyDrop,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -43,13 +44,14 @@ where
         let _trail = this.scope.enter();
         const DONE: &str = "polled after completion";
         let mark = context::mark();
-        let polled = this.inner.poll(cx);
+        // Nothing until the stamp is put on it has to drop it: so it need not be kept in memory.
+        let polled = ManuallyDrop::new(this.inner.poll(cx));
         let stamp = this.stamp;
         // Also while the service is yet to answer: a layer further out would name it otherwise.
         if let Some(stamp) = stamp {
             context::name_since(mark, &stamp.name);
         }
-        match polled {
+        match ManuallyDrop::into_inner(polled) {
             Poll::Ready(Ok(response)) => {
                 let stamp = || with_trail(stamp.take().expect(DONE));
                 Poll::Ready(Ok(this.place.put(response, stamp)))

@@ -1,6 +1,6 @@
 //! Where a stamp goes.
 
-use std::fmt;
+use std::{fmt, mem::ManuallyDrop};
 
 use backstop_core::{ServedBy, Stamp};
 
@@ -24,12 +24,14 @@ impl<T: Stamp> Place<T> for InPlace {
     type Stamped = T;
 
     #[inline]
-    fn put(&self, mut response: T, stamp: impl FnOnce() -> ServedBy) -> T {
+    fn put(&self, response: T, stamp: impl FnOnce() -> ServedBy) -> T {
+        // Nothing here has to drop it, so it need not be kept in memory.
+        let mut response = ManuallyDrop::new(response);
         match response.served_by_mut() {
             Some(inner) => add(inner, &stamp()),
             None => response.stamp(stamp()),
         }
-        response
+        ManuallyDrop::into_inner(response)
     }
 }
 
