@@ -1,10 +1,10 @@
 //! The top level of a JSON object, its values untouched.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
+    de::{Error as _, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -24,6 +24,20 @@ impl<'a> Object<'a> {
     /// The bytes are not a JSON object.
     pub fn parse(json: &'a [u8]) -> Result<Self, serde_json::Error> {
         crate::json::from_bytes(json)
+    }
+
+    /// The same in one pass with the value of one field, which is not among the others then. None
+    /// where anything is wrong, or the field is there twice or not at all.
+    pub(crate) fn parse_reading<T: Deserialize<'a>>(
+        json: &'a [u8],
+        name: &'static str,
+    ) -> Option<(Self, T)> {
+        let text = std::str::from_utf8(json).ok()?;
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let read = deserializer.deserialize_map(Fields::reading(name)).ok()?;
+        deserializer.end().ok()?;
+        let (object, value) = read;
+        Some((object, value?))
     }
 
     /// The value of a field, the last one where it is there twice.
@@ -81,25 +95,43 @@ impl<'a> Object<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
+        let (object, _) = deserializer.deserialize_map(Fields::<()>::reading(None))?;
+        Ok(object)
+    }
+}
 
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Object<'de>;
+/// Reads fields one level deep, and the value of one of them all the way.
+struct Fields<T> {
+    read: Option<&'static str>,
+    value: PhantomData<T>,
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
+impl<T> Fields<T> {
+    fn reading(name: impl Into<Option<&'static str>>) -> Self {
+        let read = name.into();
+        let value = PhantomData;
+        Self { read, value }
+    }
+}
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-                let mut fields = Vec::with_capacity(12);
-                while let Some(Key(name)) = map.next_key()? {
-                    fields.push((name, Cow::Borrowed(map.next_value::<&'de RawValue>()?)));
-                }
-                Ok(Object { fields })
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+    type Value = (Object<'de>, Option<T>);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Vec::with_capacity(12);
+        let mut value = None;
+        while let Some(Key(name)) = map.next_key()? {
+            if self.read != Some(&*name) {
+                fields.push((name, Cow::Borrowed(map.next_value::<&'de RawValue>()?)));
+            } else if value.replace(map.next_value()?).is_some() {
+                return Err(A::Error::custom("a field is there twice"));
             }
         }
-
-        deserializer.deserialize_map(Fields)
+        Ok((Object { fields }, value))
     }
 }
 

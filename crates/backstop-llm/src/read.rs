@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{Error, Json, object::Object};
 
@@ -18,6 +18,16 @@ impl<'a> Fields<'a> {
         let object = Object::parse(body)
             .map_err(|error| Error::invalid(format!("the body is not a JSON object: {error}")))?;
         Ok(Self { body, object })
+    }
+
+    /// The same in one pass with the value of one field. None where anything is wrong, or the field
+    /// is not there.
+    pub(crate) fn parse_reading<T>(body: &'a Bytes, name: &'static str) -> Option<(Self, T)>
+    where
+        T: Deserialize<'a>,
+    {
+        let (object, value) = Object::parse_reading(body, name)?;
+        Some((Self { body, object }, value))
     }
 
     /// The value of a field; none where it is absent or `null`.

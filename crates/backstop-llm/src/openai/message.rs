@@ -161,17 +161,7 @@ impl WireMessage {
 
     /// The message in shared words.
     pub(super) fn into_message(self) -> Result<Message, Error> {
-        let role = match self.role.as_str() {
-            "assistant" => Role::Assistant,
-            "developer" => Role::Developer,
-            "system" => Role::System,
-            "tool" | "function" => Role::Tool,
-            "user" => Role::User,
-            other => {
-                let message = format!("messages: unknown role '{other}'");
-                return Err(Error::invalid(message).with_param("messages"));
-            }
-        };
+        let role = read_role(&self.role)?;
         let name = self.name.clone();
         let id = self.tool_call_id.clone();
         let mut content = self.into_parts()?;
@@ -185,6 +175,21 @@ impl WireMessage {
             name,
         })
     }
+}
+
+/// Reads a role.
+pub(super) fn read_role(word: &str) -> Result<Role, Error> {
+    Ok(match word {
+        "assistant" => Role::Assistant,
+        "developer" => Role::Developer,
+        "system" => Role::System,
+        "tool" | "function" => Role::Tool,
+        "user" => Role::User,
+        other => {
+            let message = format!("messages: unknown role '{other}'");
+            return Err(Error::invalid(message).with_param("messages"));
+        }
+    })
 }
 
 /// Reads a `url_citation`; anything else is kept as it came.

@@ -4,6 +4,7 @@
 pub(crate) mod error;
 mod message;
 mod part;
+mod plain;
 mod prefix;
 mod request;
 mod request_out;

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::message::WireMessage;
+use super::{message::WireMessage, plain::PlainMessage};
 use crate::{
-    Chat, ChatRequest, Dialect, Error, Function, Json, Reasoning, ResponseFormat, Sampling, Tool,
-    ToolChoice,
+    Chat, ChatRequest, Dialect, Error, Function, Json, Message, Reasoning, ResponseFormat,
+    Sampling, Tool, ToolChoice,
     read::{Fields, without_place},
     wire_text::TextOr,
 };
@@ -41,15 +41,37 @@ struct StreamOptions {
 }
 
 pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
-    let mut fields = Fields::parse(&body)?;
+    let plain = Fields::parse_reading(&body, "messages").and_then(|(fields, messages)| {
+        let messages = Vec::into_iter(messages).map(PlainMessage::into_message);
+        Some((fields, messages.collect::<Option<_>>()?))
+    });
+    match plain {
+        Some((fields, messages)) => read(&body, fields, |_| Ok(messages)),
+        None => parse_any(&body),
+    }
+}
+
+/// Reads a request with messages of any form.
+pub(super) fn parse_any(body: &Bytes) -> Result<ChatRequest, Error> {
+    read(body, Fields::parse(body)?, |fields| {
+        let messages = fields.require::<Vec<WireMessage>>("messages")?;
+        messages
+            .into_iter()
+            .map(WireMessage::into_message)
+            .collect()
+    })
+}
+
+/// Reads all fields, the messages by `messages`.
+fn read(
+    body: &Bytes,
+    mut fields: Fields<'_>,
+    messages: impl FnOnce(&mut Fields<'_>) -> Result<Vec<Message>, Error>,
+) -> Result<ChatRequest, Error> {
     let model = fields.place("model");
     let mut chat = Chat {
         model: fields.require("model")?,
-        messages: fields
-            .require::<Vec<WireMessage>>("messages")?
-            .into_iter()
-            .map(WireMessage::into_message)
-            .collect::<Result<_, _>>()?,
+        messages: messages(&mut fields)?,
         ..Chat::default()
     };
     if chat.messages.is_empty() {
@@ -116,7 +138,7 @@ pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
     chat.extra.extend(fields.rest());
     chat.extra.retain(|(name, json)| !says_nothing(name, json));
     chat.extra_dialect = Some(Dialect::OpenAi);
-    Ok(ChatRequest::parsed(chat, Dialect::OpenAi, body).naming_model_at(model))
+    Ok(ChatRequest::parsed(chat, Dialect::OpenAi, body.clone()).naming_model_at(model))
 }
 
 /// Whether a field only repeats what is so anyway.

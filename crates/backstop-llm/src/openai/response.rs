@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::{
     error,
     message::{WireMessage, write_assistant},
-    tool_id,
+    plain, tool_id,
 };
 use crate::{
     Choice, Completion, Error, FinishReason, Json, Part, Usage, clock, json, lenient,
@@ -139,6 +139,14 @@ pub(super) fn write_finish(reason: &FinishReason) -> &str {
 }
 
 pub(super) fn decode(body: &[u8]) -> Result<Completion, Error> {
+    match plain::answer(body) {
+        Some(completion) => Ok(completion),
+        None => decode_any(body),
+    }
+}
+
+/// Reads an answer of any form.
+pub(super) fn decode_any(body: &[u8]) -> Result<Completion, Error> {
     let wire: WireCompletion<'_> = json::from_bytes(body).map_err(|e| {
         Error::malformed("the answer is not JSON of the right shape").with_source(e)
     })?;

@@ -41,13 +41,13 @@ pub(super) fn write<'a>(id: &'a str, model: &str) -> Cow<'a, str> {
 
 /// Whether `model` takes the id of every call as it is.
 pub(super) fn all_fit(chat: &Chat, model: &str) -> bool {
-    let parts = || chat.messages.iter().flat_map(|message| &message.content);
-    !is_mistral(model)
-        || parts().all(|part| match part {
-            Part::ToolCall(call) => fits(&call.id),
-            Part::ToolResult(result) => fits(&result.id),
-            _ => true,
-        })
+    let mut parts = chat.messages.iter().flat_map(|message| &message.content);
+    let all_fit = parts.all(|part| match part {
+        Part::ToolCall(call) => fits(&call.id),
+        Part::ToolResult(result) => fits(&result.id),
+        _ => true,
+    });
+    all_fit || !is_mistral(model)
 }
 
 fn fits(id: &str) -> bool {

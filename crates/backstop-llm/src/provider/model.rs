@@ -24,7 +24,7 @@ use super::{
 use crate::{
     Abilities, ChatBody, ChatRequest, ChatResponse, ChatStream, Dialect, Error, Needs, Raw,
     plan::Plan,
-    transport::{Body, Request},
+    transport::{Answer, Body, Headers, Request},
 };
 
 /// How much of an error answer is read.
@@ -252,24 +252,27 @@ impl Config {
         *sent.method_mut() = Method::POST;
         *sent.uri_mut() = self.uri(encoded.path)?;
         *sent.headers_mut() = headers;
-        let response = client.send(sent).await.map_err(no_answer)?;
+        let Answer {
+            status,
+            headers,
+            body,
+        } = client.send(sent).await.map_err(no_answer)?;
         let streamed = request.is_streamed();
         let check = self.check(&request);
         // What was asked is not kept for as long as the answer takes.
         drop(request);
-        let (parts, body) = response.into_parts();
-        if !parts.status.is_success() {
-            return Err(self.refused(parts.status, &parts.headers, body).await);
+        if !status.is_success() {
+            return Err(Box::pin(self.refused(status, headers.map(), body)).await);
         }
         if streamed {
             let (begun, body) = peek(body).await?;
             if is_stream(&begun) {
-                return self.stream(parts.headers, begun, body, check).await;
+                // Boxed like the refusal above, so that a plain answer takes no room for it.
+                return Box::pin(self.stream(headers, begun, body, check)).await;
             }
-            return self.whole(parts.headers, begun, body, true, check).await;
+            return self.whole(headers, begun, body, true, check).await;
         }
-        self.whole(parts.headers, Bytes::new(), body, false, check)
-            .await
+        self.whole(headers, Bytes::new(), body, false, check).await
     }
 
     /// Where a request to this path goes.
@@ -327,7 +330,7 @@ impl Config {
 
     async fn whole(
         &self,
-        headers: HeaderMap,
+        headers: Headers,
         begun: Bytes,
         body: Body,
         streamed: bool,
@@ -364,14 +367,12 @@ impl Config {
             };
             ChatBody::Whole(Arc::new(completion), Some(raw))
         };
-        let mut response = ChatResponse::new(model, body);
-        *response.headers_mut() = headers;
-        Ok(response)
+        Ok(ChatResponse::new(model, body).with_headers(headers))
     }
 
     async fn stream(
         &self,
-        headers: HeaderMap,
+        headers: Headers,
         begun: Bytes,
         body: Body,
         check: Option<Check>,
@@ -390,9 +391,8 @@ impl Config {
         );
         let upstream = commit(upstream, self.commit, check).await?;
         let model = self.answered(upstream.model.as_deref().unwrap_or_default());
-        let mut response = ChatResponse::stream(model, ChatStream::new(upstream));
-        *response.headers_mut() = headers;
-        Ok(response)
+        let response = ChatResponse::stream(model, ChatStream::new(upstream));
+        Ok(response.with_headers(headers))
     }
 
     /// The model that answered, by the provider's account, or else the one that was asked.

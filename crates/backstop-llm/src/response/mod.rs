@@ -19,7 +19,7 @@ pub use self::{
     stream::ChatStream,
     usage::{FinishReason, Usage},
 };
-use crate::Error;
+use crate::{Error, transport::Headers};
 
 /// An answer on its way through the layers, whole or in pieces.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct ChatResponse {
     body: ChatBody,
     model: Name,
     served_by: Option<ServedBy>,
-    headers: HeaderMap,
+    headers: Headers,
     extensions: Extensions,
 }
 
@@ -61,7 +61,7 @@ impl ChatResponse {
             body,
             model,
             served_by: None,
-            headers: HeaderMap::new(),
+            headers: Headers::default(),
             extensions: Extensions::new(),
         }
     }
@@ -114,13 +114,19 @@ impl ChatResponse {
 
     /// The provider's response headers: rate limits and request ids.
     #[must_use]
-    pub const fn headers(&self) -> &HeaderMap {
-        &self.headers
+    pub fn headers(&self) -> &HeaderMap {
+        self.headers.map()
     }
 
     /// The provider's response headers, to be changed.
-    pub const fn headers_mut(&mut self) -> &mut HeaderMap {
-        &mut self.headers
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers.map_mut()
+    }
+
+    /// The same response, with the provider's headers.
+    pub(crate) fn with_headers(mut self, headers: Headers) -> Self {
+        self.headers = headers;
+        self
     }
 
     /// What else travels with the response.

@@ -3,11 +3,10 @@
 use std::{future::poll_fn, sync::Arc};
 
 use backstop_core::BoxError;
-use http::Response;
 use tokio::runtime::{Handle, Id};
 
 use super::{
-    Body, Request,
+    Answer, Body, Request,
     connect::Io,
     http1::Http1,
     http2::{Http2, Stream},
@@ -36,10 +35,11 @@ impl Connection {
         Ok(Self::Http2(stream))
     }
 
-    pub(super) async fn send(self, request: Request) -> Result<Response<Body>, Unsent> {
+    pub(super) async fn send(self, request: Request) -> Result<Answer, Unsent> {
         match self {
             Self::Http1(lease) => lease.send(request).await,
-            Self::Http2(stream) => stream.send(request).await,
+            // Boxed, so that those over HTTP/1 take no room for it.
+            Self::Http2(stream) => Box::pin(stream.send(request)).await,
         }
     }
 
@@ -71,11 +71,15 @@ impl Lease {
         http1.expect("it is there until it is dropped")
     }
 
-    async fn send(mut self, request: Request) -> Result<Response<Body>, Unsent> {
+    async fn send(mut self, request: Request) -> Result<Answer, Unsent> {
         let http1 = self.http1();
         http1.begin(&request);
         match poll_fn(|cx| http1.poll_answer(cx)).await {
-            Ok(response) => Ok(response.map(|()| Body::http1(self))),
+            Ok((status, headers)) => Ok(Answer {
+                status,
+                headers,
+                body: Body::http1(self),
+            }),
             Err(error) => {
                 let unsent = http1.is_unseen().then_some(request);
                 Err(Unsent(unsent, error.into()))

@@ -12,12 +12,11 @@ use std::{
 
 use bytes::Bytes;
 use h2::Reason;
-use http::Response;
 use http_body_util::Full;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::{Body, Request, connect::Io, connection::Unsent};
+use super::{Answer, Body, Request, connect::Io, connection::Unsent};
 
 /// How much of an answer over HTTP/2 may lie unread.
 const STREAM_WINDOW: u32 = 512 * 1024;
@@ -92,10 +91,17 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) async fn send(mut self, request: Request) -> Result<Response<Body>, Unsent> {
+    pub(super) async fn send(mut self, request: Request) -> Result<Answer, Unsent> {
         let sent = request.clone().map(Full::new);
         match self.requests.try_send_request(sent).await {
-            Ok(response) => Ok(response.map(|body| Body::http2(body, self.one))),
+            Ok(response) => {
+                let (head, body) = response.into_parts();
+                Ok(Answer {
+                    status: head.status,
+                    headers: head.headers.into(),
+                    body: Body::http2(body, self.one),
+                })
+            }
             Err(mut error) => {
                 let unsent = error.take_message().is_some();
                 let error = error.into_error();

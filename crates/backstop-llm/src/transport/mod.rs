@@ -8,6 +8,7 @@
 mod body;
 mod connect;
 mod connection;
+mod headers;
 mod http1;
 mod http2;
 mod idle;
@@ -17,11 +18,11 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use backstop_core::BoxError;
 use bytes::Bytes;
-use http::{HeaderValue, Response, Uri};
+use http::{HeaderValue, StatusCode, Uri};
 use tokio::time::timeout;
 use url::Url;
 
-pub(crate) use self::{body::Body, connect::Connector, proxy::Proxy};
+pub(crate) use self::{body::Body, connect::Connector, headers::Headers, proxy::Proxy};
 use self::{
     connection::{Connection, Unsent},
     idle::Idle,
@@ -29,6 +30,13 @@ use self::{
 
 /// A request whose address is absolute.
 pub(crate) type Request = http::Request<Bytes>;
+
+/// An answer whose head has come.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: Headers,
+    pub(crate) body: Body,
+}
 
 /// Sends requests to one place.
 pub(crate) struct Client {
@@ -61,7 +69,7 @@ impl Client {
         }
     }
 
-    pub(crate) async fn send(&self, mut request: Request) -> Result<Response<Body>, NoAnswer> {
+    pub(crate) async fn send(&self, mut request: Request) -> Result<Answer, NoAnswer> {
         // The other side may close a connection that rests at any time. What it then has done
         // nothing for can safely be sent over another.
         while let Some(connection) = self.idle.take() {
@@ -76,7 +84,8 @@ impl Client {
                 break;
             }
         }
-        let connection = self.connect(request.uri()).await?;
+        // Boxed, so that the many requests over connections that are there take no room for it.
+        let connection = Box::pin(self.connect(request.uri())).await?;
         let sent = connection.send(request).await;
         sent.map_err(|Unsent(_, error)| NoAnswer::Broken(error))
     }

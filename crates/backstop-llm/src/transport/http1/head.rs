@@ -6,10 +6,10 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, uri::PathAndQuery};
 
 use super::framing::Framing;
-use crate::transport::Request;
+use crate::transport::{Headers, Request};
 
 /// The largest head of an answer, with those before it that only say that it is still to come. Some
 /// servers have ten kilobytes of cookies and policies in it.
@@ -17,6 +17,8 @@ pub(super) const MAX: usize = 64 * 1024;
 
 /// The most headers in it.
 const MAX_HEADERS: usize = 128;
+
+type Field<'a> = httparse::Header<'a>;
 
 /// Writes the head of a request that is not `HEAD` or `CONNECT`, whose answers have bodies of their
 /// own kind.
@@ -30,11 +32,11 @@ pub(super) fn write(request: &Request) -> Vec<u8> {
     let uri = request.uri();
     head.extend_from_slice(request.method().as_str().as_bytes());
     head.push(b' ');
-    // To write to memory can't fail.
-    let _ = match uri.path_and_query() {
-        Some(path) => write!(head, "{path}"),
-        None => write!(head, "/"),
-    };
+    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    if path.starts_with('?') {
+        head.push(b'/');
+    }
+    head.extend_from_slice(path.as_bytes());
     head.extend_from_slice(b" HTTP/1.1\r\n");
     let headers = request.headers();
     if let (Some(place), false) = (uri.authority(), headers.contains_key(header::HOST)) {
@@ -46,13 +48,15 @@ pub(super) fn write(request: &Request) -> Vec<u8> {
             line(&mut head, name.as_str().as_bytes(), value.as_bytes());
         }
     }
+    // To write to memory can't fail.
     let _ = write!(head, "content-length: {}\r\n\r\n", request.body().len());
     head
 }
 
 /// What the head of an answer says.
 pub(super) struct Head {
-    pub(super) response: Response<()>,
+    pub(super) status: StatusCode,
+    pub(super) headers: Headers,
     pub(super) framing: Framing,
     /// Whether the connection can be used for another request after it.
     pub(super) stays: bool,
@@ -81,7 +85,7 @@ pub(super) fn read(read: &mut BytesMut, progress: &mut Progress) -> io::Result<O
         let before = progress.before + end;
         *progress = Progress::default();
         let head = parse(read.split_to(end).freeze())?;
-        match head.response.status() {
+        match head.status {
             StatusCode::SWITCHING_PROTOCOLS => {
                 return Err(malformed("the answer changes the protocol"));
             }
@@ -109,42 +113,55 @@ fn end(read: &[u8], scanned: usize) -> Option<usize> {
 fn parse(head: Bytes) -> io::Result<Head> {
     let mut room = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut parsed = httparse::Response::new(&mut []);
-    let status = httparse::ParserConfig::default()
+    let read = httparse::ParserConfig::default()
         .parse_response_with_uninit_headers(&mut parsed, &head, &mut room)
         .map_err(malformed)?;
     let (httparse::Status::Complete(_), Some(code), Some(version)) =
-        (status, parsed.code, parsed.version)
+        (read, parsed.code, parsed.version)
     else {
         return Err(malformed("the head of the answer is cut"));
     };
-    let mut response = Response::new(());
     let status = StatusCode::from_u16(code).map_err(malformed)?;
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.reserve(parsed.headers.len());
-    for field in parsed.headers {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(malformed)?;
-        let value = head.slice_ref(field.value);
-        let value = HeaderValue::from_maybe_shared(value).map_err(malformed)?;
-        headers.append(name, value);
-    }
-    let (framing, is_clear) = framing(status, headers, version)?;
-    let closes = tokens(headers, header::CONNECTION).any(|it| it.eq_ignore_ascii_case("close"));
+    let (framing, is_clear) = framing(status, parsed.headers, version)?;
+    let closes =
+        tokens(parsed.headers, &header::CONNECTION).any(|it| it.eq_ignore_ascii_case("close"));
     Ok(Head {
-        response,
+        status,
         framing,
         stays: version == 1 && is_clear && !closes,
+        headers: Headers::of(head),
     })
 }
 
+/// The headers of a head that has been read.
+pub(in crate::transport) fn headers(head: &Bytes) -> HeaderMap {
+    let mut room = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut parsed = httparse::Response::new(&mut []);
+    // What was wrong with it has been told when it was read.
+    let _ = httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut parsed,
+        head,
+        &mut room,
+    );
+    let mut headers = HeaderMap::with_capacity(parsed.headers.len());
+    for field in parsed.headers {
+        let name = HeaderName::from_bytes(field.name.as_bytes());
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value));
+        if let (Ok(name), Ok(value)) = (name, value) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
 /// How the end of the body is known, and whether that leaves no doubt where another answer begins.
-fn framing(status: StatusCode, headers: &HeaderMap, version: u8) -> io::Result<(Framing, bool)> {
+fn framing(status: StatusCode, fields: &[Field<'_>], version: u8) -> io::Result<(Framing, bool)> {
     if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         return Ok((Framing::Ended, true));
     }
-    let length = length(headers)?;
-    if headers.contains_key(header::TRANSFER_ENCODING) {
-        let last = tokens(headers, header::TRANSFER_ENCODING).last();
+    let length = length(fields)?;
+    if values(fields, &header::TRANSFER_ENCODING).next().is_some() {
+        let last = tokens(fields, &header::TRANSFER_ENCODING).last();
         let chunked = last.is_some_and(|it| it.eq_ignore_ascii_case("chunked"));
         return Ok(if chunked && version == 1 {
             (Framing::ChunkSize, length.is_none())
@@ -158,10 +175,10 @@ fn framing(status: StatusCode, headers: &HeaderMap, version: u8) -> io::Result<(
 }
 
 /// The length that the headers tell. It may stand there more than once, if it is always the same.
-fn length(headers: &HeaderMap) -> io::Result<Option<u64>> {
+fn length(fields: &[Field<'_>]) -> io::Result<Option<u64>> {
     let mut length = None;
-    for value in headers.get_all(header::CONTENT_LENGTH) {
-        for one in value.as_bytes().split(|byte| *byte == b',') {
+    for value in values(fields, &header::CONTENT_LENGTH) {
+        for one in value.split(|byte| *byte == b',') {
             let one = std::str::from_utf8(one.trim_ascii()).ok();
             // A sign is no digit.
             let one = one.filter(|it| it.bytes().all(|byte| byte.is_ascii_digit()));
@@ -176,11 +193,17 @@ fn length(headers: &HeaderMap) -> io::Result<Option<u64>> {
     Ok(length)
 }
 
-fn tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
-    let values = headers.get_all(name).into_iter();
-    values
-        .filter_map(|value| value.to_str().ok())
+/// The words of all headers of this name; one that is not ASCII says nothing.
+fn tokens<'a>(fields: &'a [Field<'a>], name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    values(fields, name)
+        .filter(|value| value.is_ascii())
+        .filter_map(|value| std::str::from_utf8(value).ok())
         .flat_map(|value| value.split(',').map(str::trim))
+}
+
+fn values<'a>(fields: &'a [Field<'a>], name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    let named = |it: &&Field<'_>| it.name.eq_ignore_ascii_case(name.as_str());
+    fields.iter().filter(named).map(|it| it.value)
 }
 
 fn malformed(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
@@ -291,9 +314,9 @@ mod tests {
                 let head = read(&mut buffer, &mut progress).unwrap();
                 assert_eq!(head.is_some(), n + 1 == sent.len(), "{n}");
                 if let Some(head) = head {
-                    assert_eq!(head.response.status(), 429);
-                    assert_eq!(head.response.headers()["c"], "d");
-                    assert!(!head.response.headers().contains_key("a"));
+                    assert_eq!(head.status, 429);
+                    assert_eq!(head.headers.map()["c"], "d");
+                    assert!(!head.headers.map().contains_key("a"));
                 }
             }
         }

@@ -11,18 +11,19 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::Response;
+use http::StatusCode;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
     task::unconstrained,
 };
 
+pub(super) use self::head::headers;
 use self::{
     framing::Framing,
     head::{Head, Progress},
 };
-use super::{Request, connect::Io};
+use super::{Headers, Request, connect::Io};
 
 /// How much is read at a time at first: some events of a stream, or the head of an answer.
 const READ: usize = 4 * 1024;
@@ -111,7 +112,10 @@ impl Http1 {
     }
 
     /// Writes the request, and waits for the head of its answer.
-    pub(super) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Response<()>>> {
+    pub(super) fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(StatusCode, Headers)>> {
         let written = self.poll_write(cx);
         // Who takes no more of a request may still have said why.
         match (self.poll_head(cx), written) {
@@ -155,17 +159,18 @@ impl Http1 {
         }
     }
 
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Response<()>>> {
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(StatusCode, Headers)>> {
         loop {
             if let Some(head) = head::read(&mut self.read, &mut self.progress)? {
                 let Head {
-                    response,
+                    status,
+                    headers,
                     framing,
                     stays,
                 } = head;
                 self.framing = framing;
                 self.stays &= stays;
-                return Poll::Ready(Ok(response));
+                return Poll::Ready(Ok((status, headers)));
             }
             if ready!(self.poll_read(cx))? == 0 {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
