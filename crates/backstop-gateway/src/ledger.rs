@@ -144,16 +144,14 @@ impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, entry) in self.0.iter().enumerate() {
             let separator = if i > 0 { "; " } else { "" };
-            write!(
-                f,
-                "{separator}{} {} {}ms tokens={}+{} billed={}",
-                entry.candidate,
-                entry.fault.map_or("ok", metrics::outcome),
-                entry.duration.as_millis(),
-                entry.usage.input,
-                entry.usage.output,
-                entry.billed.label(),
-            )?;
+            let outcome = entry.fault.map_or("ok", metrics::outcome);
+            for text in [separator, &entry.candidate, " ", outcome, " "] {
+                f.write_str(text)?;
+            }
+            let Usage { input, output, .. } = entry.usage;
+            let millis = entry.duration.as_millis() as u64;
+            write!(f, "{millis}ms tokens={input}+{output} billed=")?;
+            f.write_str(entry.billed.label())?;
             if let Some(cost) = entry.cost {
                 write!(f, " cost={}", readable(cost))?;
             }

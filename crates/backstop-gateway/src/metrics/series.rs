@@ -2,7 +2,7 @@
 //! longer than to count.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, OnceLock, PoisonError, RwLock},
 };
 
@@ -19,10 +19,10 @@ use crate::call::{Call, Outcome};
 
 /// The series of all calls that have been counted.
 #[derive(Default)]
-pub(super) struct AllSeries(RwLock<HashMap<Labels, Arc<Series>>>);
+pub(super) struct AllSeries(RwLock<BTreeMap<Labels, Arc<Series>>>);
 
 /// All that sets the series of two calls apart.
-#[derive(Clone, Eq, Hash, PartialEq)]
+#[derive(Clone, Eq, Ord, PartialEq, PartialOrd)]
 struct Labels {
     caller: Option<Name>,
     front: &'static str,

@@ -17,6 +17,9 @@ use crate::{
 /// What the operator wants callers of a lesser answer to be told.
 const DEGRADED_MESSAGE: HeaderName = HeaderName::from_static("x-degraded-message");
 
+/// So many headers most answers have, and those that are put on them.
+const HEADERS: usize = 8;
+
 /// Writes an answer as a response. The gateway itself took `before` until it asked, and has had
 /// the answer since `back`.
 pub(super) fn answer(
@@ -29,7 +32,7 @@ pub(super) fn answer(
 ) -> Response<Body> {
     let served = response.served_by().cloned();
     account.answered(served.as_ref(), 200, back);
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::with_capacity(HEADERS);
     if let Some(served) = &served {
         edge::write(&mut headers, served);
         if let Some(message) = account.degraded(&served.name) {

@@ -155,16 +155,17 @@ async fn answered(
         account.keep_in(answers.clone(), question);
     }
     let before = received.elapsed();
-    let call = async {
+    // Boxed, so that what is put round it moves a pointer, and not all that the layers hold.
+    let call = Box::pin(async {
         if wishes.is_empty() && !model.picks() {
             return model.call(request.clone()).await;
         }
         let others = |name: &str| running.models.get(name).filter(|_| allowed(name));
         let stats = &gateway.shared.stats;
-        model
-            .call_as_wished(request.clone(), &wishes, stats, others)
-            .await
-    };
+        let call = model.call_as_wished(request.clone(), &wishes, stats, others);
+        // It holds more, and is made for few.
+        Box::pin(call).await
+    });
     let span = account.call_mut().span.clone();
     let trail = &mut account.call_mut().trail;
     let result = follow(call.instrument(span), started, trail).await;

@@ -158,6 +158,12 @@ struct Printable<'a, 'b> {
 
 impl Write for Printable<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Most texts can be written as they are.
+        let is_plain = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+        if text.len() <= self.left && text.bytes().all(is_plain) {
+            self.left -= text.len();
+            return self.f.write_str(text);
+        }
         for char in text.chars() {
             if self.left == 0 {
                 return Ok(());
