@@ -53,7 +53,8 @@ where
 {
     type Output = Result<T::Response, E>;
 
-    #[inline]
+    // What is rare is kept out of here, so that what remains costs less than calling it would.
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let Some(response) = this.response.as_mut().as_pin_mut() else {
