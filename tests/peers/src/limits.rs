@@ -33,12 +33,12 @@ const fn limit(row: &'static str, path: Path, at_most: f64, goal: f64) -> Limit 
 }
 
 const LIMITS: [Limit; 15] = [
-    limit("backstop timeout", Ready, 160.0, 130.0),
-    limit("backstop timeout", Pending, 1070.0, 900.0),
-    limit("backstop retry", Ready, 140.0, 130.0),
-    limit("backstop retry", Failing, 1270.0, 1270.0),
-    limit("backstop retry + budget", Ready, 160.0, 150.0),
-    limit("backstop retry + budget", Failing, 1420.0, 1420.0),
+    limit("backstop timeout", Ready, 140.0, 130.0),
+    limit("backstop timeout", Pending, 1020.0, 900.0),
+    limit("backstop retry", Ready, 118.0, 130.0),
+    limit("backstop retry", Failing, 1150.0, 1150.0),
+    limit("backstop retry + budget", Ready, 135.0, 150.0),
+    limit("backstop retry + budget", Failing, 1290.0, 1290.0),
     limit("backstop circuit breaker, consecutive", Ready, 110.0, 110.0),
     limit(
         "backstop circuit breaker, consecutive",
@@ -55,9 +55,9 @@ const LIMITS: [Limit; 15] = [
         300.0,
     ),
     limit("backstop fallback", Ready, 125.0, 60.0),
-    limit("backstop served-by, typed", Ready, 120.0, 60.0),
-    limit("stack: backstop", Ready, 760.0, 400.0),
-    limit("stack: backstop", Pending, 1900.0, 1150.0),
+    limit("backstop served-by, typed", Ready, 105.0, 60.0),
+    limit("stack: backstop", Ready, 740.0, 400.0),
+    limit("stack: backstop", Pending, 1800.0, 1150.0),
 ];
 
 /// What a stamp on an `http::Response` allocates: its extensions, at the first insert.
