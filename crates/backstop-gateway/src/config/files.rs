@@ -19,10 +19,14 @@ impl Files {
     /// The text of the file at `path`.
     pub(super) fn read(&mut self, path: &Path) -> io::Result<String> {
         let read = fs::read(path);
-        let hash = read.as_deref().ok().map(hash);
-        // What was read of it first stays, so that a file which changes while a config is read that
-        // names it twice is not what it was.
-        self.0.entry(path.to_owned()).or_insert(hash);
+        // A pipe gives what is in it but once: to look again would find it changed, or wait for more.
+        let is_gone = read.is_ok() && fs::metadata(path).is_ok_and(|found| !found.is_file());
+        if !is_gone {
+            let hash = read.as_deref().ok().map(hash);
+            // What was read of it first stays, so that a file which changes while a config is read
+            // that names it twice is not what it was.
+            self.0.entry(path.to_owned()).or_insert(hash);
+        }
         String::from_utf8(read?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
@@ -44,5 +48,29 @@ fn hash(bytes: &[u8]) -> [u8; 32] {
 impl fmt::Debug for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::{
+        os::fd::AsRawFd as _,
+        process::{Command, Stdio},
+    };
+
+    use super::*;
+
+    // As a shell's `<(echo text)` is.
+    #[test]
+    fn what_came_out_of_a_pipe_is_not_looked_for_again() {
+        let mut echo = Command::new("echo");
+        echo.arg("text").stdout(Stdio::piped());
+        let mut echo = echo.spawn().expect("is on every system");
+        let pipe = echo.stdout.take().expect("was asked for");
+        let path = PathBuf::from(format!("/dev/fd/{}", pipe.as_raw_fd()));
+        let mut files = Files::default();
+        assert_eq!(files.read(&path).expect("can be read"), "text\n");
+        assert!(files.now() == files, "what is in it now is nothing");
+        echo.wait().expect("has ended");
     }
 }
