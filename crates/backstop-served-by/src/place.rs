@@ -16,7 +16,8 @@ pub trait Place<T> {
     fn put(&self, response: T, stamp: impl FnOnce() -> ServedBy) -> Self::Stamped;
 }
 
-/// In the place that the type has for it: see [`Stamp`].
+/// In the place that the type has for it: see [`Stamp`]. What a response holds is not given back if
+/// its own code for the stamp panics.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InPlace;
 
@@ -25,7 +26,7 @@ impl<T: Stamp> Place<T> for InPlace {
 
     #[inline]
     fn put(&self, response: T, stamp: impl FnOnce() -> ServedBy) -> T {
-        // Nothing here has to drop it, so it need not be kept in memory.
+        // What a panic would have to drop is kept in memory. This stays in registers.
         let mut response = ManuallyDrop::new(response);
         match response.served_by_mut() {
             Some(inner) => add(inner, &stamp()),
