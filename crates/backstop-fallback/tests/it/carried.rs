@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use backstop_core::{
-    Attempt, BoxError, Deadline, Exhausted, Fault, FaultKind, Verdict, classify_fn, context,
+    Attempt, BoxError, Deadline, Exhausted, Fault, FaultKind, Trail, Verdict, classify_fn, context,
 };
 use backstop_fallback::{Candidate, Chain, FallbackLayer};
 use tokio::time::Instant;
@@ -61,6 +61,39 @@ async fn counts_the_attempts_of_a_retry_further_in_against_its_bound() {
             .iter()
             .all(|a| a.candidate.as_deref() == Some("primary"))
     );
+}
+
+#[tokio::test]
+async fn names_what_failed_in_a_candidate_that_then_answers() {
+    let retried = |is_slow: bool| {
+        service_fn(move |_: u32| async move {
+            for number in 1..=2 {
+                context::record(Attempt::new(number, Fault::new(FaultKind::Unavailable)));
+                if is_slow {
+                    tokio::task::yield_now().await;
+                }
+            }
+            context::record(Attempt::new(3, Fault::new(FaultKind::Unavailable)));
+            Reply::Ok("at last")
+        })
+    };
+    for is_slow in [false, true] {
+        let retried = retried(is_slow);
+        let primary = FallbackLayer::new(answers("backup")).layer(retried);
+        let (reply, trail) = context::traced(primary.oneshot(1)).await;
+        assert_eq!(reply.unwrap(), "at last");
+        let own = |trail: &Trail, name| {
+            let attempts = trail.attempts().iter();
+            let named = attempts.filter(|a| a.candidate.as_deref() == Some(name));
+            named.count()
+        };
+        assert_eq!(own(&trail, "primary"), 3);
+
+        let backup = FallbackLayer::new(retried).layer(fails("down"));
+        let (reply, trail) = context::traced(backup.oneshot(1)).await;
+        assert_eq!(reply.unwrap(), "at last");
+        assert_eq!((own(&trail, "primary"), own(&trail, "backup")), (1, 3));
+    }
 }
 
 #[tokio::test(start_paused = true)]
