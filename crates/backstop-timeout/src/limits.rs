@@ -34,6 +34,16 @@ impl Limits {
             deadline: None,
         }
     }
+
+    /// What is left of them after a wait for readiness.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn after(&self, waited: Duration) -> Self {
+        Self {
+            total: self.total.map(|total| total.saturating_sub(waited)),
+            ..*self
+        }
+    }
 }
 
 /// Gives one request limits of its own.

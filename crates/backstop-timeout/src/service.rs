@@ -109,21 +109,23 @@ where
 
     #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
-        let mut limits = self.per_request.limits_for(&request, self.limits);
-        let mut cut = if R::ARE_CONFIGURED {
-            self.cut
+        // What is configured is looked at where it is, as most calls need next to nothing of it.
+        let (own, left);
+        let (mut limits, mut cut) = if R::ARE_CONFIGURED {
+            (&self.limits, self.cut)
         } else {
-            Cut::first(&limits)
+            own = self.per_request.limits_for(&request, self.limits);
+            (&own, Cut::first(&own))
         };
         let is_in_time = match self.waiting.take() {
             Ok(Duration::ZERO) => cut.begin(limits.deadline),
             waited => {
-                let gone = waited.unwrap_or_default();
-                limits.total = limits.total.map(|total| total.saturating_sub(gone));
-                cut.after(waited, limits, self.limit_on_readiness())
+                left = limits.after(waited.unwrap_or_default());
+                limits = &left;
+                cut.after(waited, left, self.limit_on_readiness())
             }
         };
-        let items = T::items(&limits, &mut cut.due);
+        let items = T::items(limits, &mut cut.due);
         let tail = self.tail.clone();
         let response = if is_in_time {
             let _time = cut.due.enter();
