@@ -181,6 +181,14 @@ impl Budget {
         })
     }
 
+    /// Whether enough tokens are left for a second try after a failure of this kind. Nothing is
+    /// taken: another may have taken them by the time it is made.
+    #[must_use]
+    pub fn affords(&self, kind: FaultKind) -> bool {
+        let cost = tokens(self.bucket.rules.costs[kind as usize]);
+        self.bucket.level.load(Ordering::Relaxed) >= cost
+    }
+
     /// How many tokens are left.
     #[must_use]
     pub fn balance(&self) -> f64 {

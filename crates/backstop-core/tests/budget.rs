@@ -49,6 +49,17 @@ fn a_share_is_exact_and_not_rounded_to_the_next_fraction() {
 }
 
 #[test]
+fn whether_a_second_try_can_be_paid_is_asked_for_nothing() {
+    let budget = tokens(14).cost(FaultKinds::of(&[FaultKind::Overloaded]), 15);
+    for _ in 0..3 {
+        assert!(budget.affords(KIND));
+        assert!(!budget.affords(FaultKind::Overloaded));
+    }
+    assert!(spend(&budget, KIND));
+    assert!(!budget.affords(KIND));
+}
+
+#[test]
 fn sixty_per_cent_means_at_most_sixty_per_cent_with_sixteen_threads() {
     let (budget, granted) = (ratio(0.6), AtomicU32::new(0));
     thread::scope(|scope| {
