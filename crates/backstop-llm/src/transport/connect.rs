@@ -6,10 +6,7 @@ use backstop_core::BoxError;
 use http::Uri;
 use hyper::rt::{Read, Write};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::{
-    Connection, HttpConnector,
-    proxy::{SocksV5, Tunnel},
-};
+use hyper_util::client::legacy::connect::{Connection, HttpConnector, proxy::Tunnel};
 use rustls::{
     ClientConfig,
     crypto::{CryptoProvider, aws_lc_rs},
@@ -18,7 +15,10 @@ use rustls::{
 use rustls_platform_verifier::Verifier;
 use tower_service::Service;
 
-use super::proxy::{Proxy, Speaks};
+use super::{
+    proxy::{Proxy, Speaks},
+    socks::Socks,
+};
 
 /// How often a connection without traffic is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -36,7 +36,7 @@ impl<T: Read + Write + Send + Unpin> Io for T {}
 pub(crate) enum Connector {
     Straight(HttpsConnector<HttpConnector>),
     Tunnelled(Box<HttpsConnector<Tunnel<HttpsConnector<HttpConnector>>>>),
-    Socks(Box<HttpsConnector<SocksV5<HttpConnector>>>),
+    Socks(Box<HttpsConnector<Socks>>),
 }
 
 impl Connector {
@@ -59,10 +59,11 @@ impl Connector {
                 Self::Tunnelled(Box::new(https(tunnel, true, roots)?))
             }
             Speaks::Socks(pair) => {
-                let mut tunnel = SocksV5::new(proxy.at, tcp());
-                if let Some((name, password)) = pair {
-                    tunnel = tunnel.with_auth(name, password);
-                }
+                let tunnel = Socks {
+                    proxy: proxy.at,
+                    pair,
+                    tcp: tcp(),
+                };
                 Self::Socks(Box::new(https(tunnel, true, roots)?))
             }
         })

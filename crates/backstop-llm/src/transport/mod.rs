@@ -13,6 +13,7 @@ mod http1;
 mod http2;
 mod idle;
 mod proxy;
+mod socks;
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -202,6 +202,23 @@ async fn a_proxy_for_socks_that_makes_no_tunnel_is_named_as_the_cause() {
 }
 
 #[tokio::test]
+async fn why_a_proxy_can_not_be_reached_is_told_whatever_it_speaks() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let nobody = listener.local_addr().expect("an address");
+    drop(listener);
+    for scheme in ["http", "socks5"] {
+        let provider = Provider::builder(Dialect::OpenAi)
+            .base_url("https://provider.test/v1")
+            .api_key("sk-secret-key-0123456789")
+            .proxy(format!("{scheme}://me:secret@{nobody}"));
+        let error = fails(provider.build().expect("a provider").model("m")).await;
+        let told = told(&error);
+        assert!(told.contains("the proxy makes no tunnel"), "{told}");
+        assert!(told.contains("Connection refused"), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn a_proxy_that_makes_no_tunnel_is_named_as_the_cause() {
     for (answer, cause) in [
         (
