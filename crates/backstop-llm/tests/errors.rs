@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backstop_core::{Attempt, Exhausted, Fault, FaultKind, Open, Reason, Trail};
-use backstop_llm::{Dialect, Error};
+use backstop_llm::{Dialect, Error, sse::SseParser};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
@@ -268,6 +268,48 @@ fn statuses_for_callers_are_those_of_the_table() {
         422,
         "the provider's own"
     );
+}
+
+#[test]
+fn what_minimax_tells_of_under_a_good_status_is_the_failure_that_it_says() {
+    use FaultKind::{
+        Denied, Filtered, Invalid, Malformed, QuotaExhausted, RateLimited, TooLarge, Unavailable,
+    };
+    for (kind, code, message) in [
+        (Unavailable, 1000, "unknown error"),
+        (RateLimited, 1002, "rate limit"),
+        (Denied, 1004, "login fail: Please carry the API secret key"),
+        (QuotaExhausted, 1008, "insufficient balance"),
+        (Unavailable, 1013, ""),
+        (Filtered, 1026, "input new_sensitive"),
+        (Filtered, 1027, "output new_sensitive"),
+        (RateLimited, 1039, "token limit"),
+        (Invalid, 2013, "invalid params"),
+        (
+            TooLarge,
+            2013,
+            "invalid params, context window exceeds limit",
+        ),
+        (Malformed, 9999, "news"),
+    ] {
+        let told = format!(r#""base_resp":{{"status_code":{code},"status_msg":"{message}"}}"#);
+        let wire = Dialect::OpenAi.wire();
+        let plain = wire.decode(format!(r#"{{"id":"x","choices":null,{told}}}"#).as_bytes());
+        let event = format!("data: {{\"choices\":[],{told}}}\n\n");
+        let mut parser = SseParser::new();
+        parser.push(event.as_bytes());
+        let event = parser
+            .next_event()
+            .expect("it is small")
+            .expect("it is whole");
+        let streamed = wire.decoder().event(&event, &mut Vec::new());
+        for error in [plain.err(), streamed.err()] {
+            let error = error.unwrap_or_else(|| panic!("{code} is an error"));
+            assert_eq!(error.fault().kind(), kind, "{code}");
+            assert_eq!(error.code(), Some(&*code.to_string()));
+            assert!(error.message().contains(message), "{error}");
+        }
+    }
 }
 
 #[test]

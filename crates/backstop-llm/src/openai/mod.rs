@@ -1,6 +1,7 @@
 //! OpenAI's Chat Completions, and the servers that are compatible with them: vLLM, SGLang, Ollama,
 //! llama.cpp, OpenRouter, Groq, Mistral, DeepSeek, Azure and others.
 
+mod base_resp;
 pub(crate) mod error;
 mod message;
 mod part;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
+    base_resp::BaseResp,
     error,
     message::{WireMessage, write_assistant},
     plain, tool_id,
@@ -28,6 +29,8 @@ struct WireCompletion<'a> {
     usage: Option<WireUsage>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "lenient::object_or_default")]
+    base_resp: BaseResp,
 }
 
 #[derive(Deserialize)]
@@ -153,7 +156,10 @@ pub(super) fn decode_any(body: &[u8]) -> Result<Completion, Error> {
     let Some(choices) = wire.choices.filter(|choices| !choices.is_empty()) else {
         return Err(match wire.error.filter(|raw| error::says(raw)) {
             Some(_) => error::classify(None, body),
-            None => Error::malformed("the answer has no choices"),
+            None => {
+                let told = wire.base_resp.error();
+                told.unwrap_or_else(|| Error::malformed("the answer has no choices"))
+            }
         });
     };
     if wire.error.is_some_and(error::says) {

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
+    base_resp::BaseResp,
     error,
     message::{citation, text_or_json},
     part::read_part,
@@ -36,6 +37,8 @@ struct WireChunk<'a> {
     x_groq: Option<Groq>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "lenient::object_or_default")]
+    base_resp: BaseResp,
 }
 
 #[derive(Deserialize)]
@@ -142,8 +145,11 @@ impl Decoder for Reader {
         if *event.name == *b"error" || chunk.error.is_some_and(error::says) {
             return Err(error::classify(None, data));
         }
-        self.start(&chunk, out);
         let choices = chunk.choices.as_deref().unwrap_or_default();
+        if let (true, Some(error)) = (choices.is_empty(), chunk.base_resp.error()) {
+            return Err(error);
+        }
+        self.start(&chunk, out);
         self.faulty = choices.iter().any(WireChoice::is_faulty);
         for choice in chunk.choices.unwrap_or_default() {
             self.choice(choice, out)?;
