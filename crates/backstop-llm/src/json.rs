@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::lenient;
+use crate::{Dialect, Error, lenient, wrong};
 
 /// Reads a value out of bytes. They are looked at once for being text at all, and not again string
 /// by string.
@@ -75,6 +75,19 @@ impl Json {
     /// The JSON is of another shape.
     pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.get())
+    }
+
+    /// Reads the value of a request's field of this name, which came in this dialect.
+    ///
+    /// # Errors
+    ///
+    /// The JSON is of another shape; the error says so in the words of the dialect.
+    pub fn read_field<T: DeserializeOwned>(
+        &self,
+        dialect: Dialect,
+        name: &str,
+    ) -> Result<T, Error> {
+        wrong::read(dialect, name, self.get())
     }
 }
 

@@ -30,6 +30,7 @@ mod secret;
 mod tail;
 mod transport;
 mod wire_text;
+mod wrong;
 
 pub use self::{
     abilities::{Abilities, Need, Needs, Resumes},

@@ -5,29 +5,45 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{Error, Json, object::Object};
+use crate::{Dialect, Error, Json, object::Object, wrong};
 
 /// A request body, its fields taken one by one; what is left over is unknown.
 pub(crate) struct Fields<'a> {
+    dialect: Dialect,
     body: &'a Bytes,
     object: Object<'a>,
 }
 
 impl<'a> Fields<'a> {
-    pub(crate) fn parse(body: &'a Bytes) -> Result<Self, Error> {
-        let object = Object::parse(body)
-            .map_err(|error| Error::invalid(format!("the body is not a JSON object: {error}")))?;
-        Ok(Self { body, object })
+    pub(crate) fn parse(dialect: Dialect, body: &'a Bytes) -> Result<Self, Error> {
+        let object = Object::parse(body).map_err(|error| {
+            let why = wrong::words(&error);
+            Error::invalid(format!("the body is not a JSON object: {why}"))
+        })?;
+        Ok(Self {
+            dialect,
+            body,
+            object,
+        })
     }
 
     /// The same in one pass with the value of one field. None where anything is wrong, or the field
     /// is not there.
-    pub(crate) fn parse_reading<T>(body: &'a Bytes, name: &'static str) -> Option<(Self, T)>
+    pub(crate) fn parse_reading<T>(
+        dialect: Dialect,
+        body: &'a Bytes,
+        name: &'static str,
+    ) -> Option<(Self, T)>
     where
         T: Deserialize<'a>,
     {
         let (object, value) = Object::parse_reading(body, name)?;
-        Some((Self { body, object }, value))
+        let fields = Self {
+            dialect,
+            body,
+            object,
+        };
+        Some((fields, value))
     }
 
     /// The value of a field; none where it is absent or `null`.
@@ -35,9 +51,7 @@ impl<'a> Fields<'a> {
         let Some(raw) = self.object.get(name) else {
             return Ok(None);
         };
-        let value = serde_json::from_str(raw.get()).map_err(|error| {
-            Error::invalid(format!("{name}: {}", without_place(&error))).with_param(name)
-        })?;
+        let value = wrong::read(self.dialect, name, raw.get())?;
         self.object.remove(name);
         Ok(value)
     }
@@ -54,11 +68,8 @@ impl<'a> Fields<'a> {
 
     /// The value of a field that must be there.
     pub(crate) fn require<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, Error> {
-        self.take(name)?.ok_or_else(|| {
-            Error::invalid(format!("missing required parameter: '{name}'"))
-                .with_param(name)
-                .with_code("missing_required_parameter")
-        })
+        self.take(name)?
+            .ok_or_else(|| wrong::missing(self.dialect, name))
     }
 
     /// The fields that nobody took.
@@ -67,15 +78,5 @@ impl<'a> Fields<'a> {
             .iter()
             .map(|(name, value)| (name.to_owned(), Json::from(value)))
             .collect()
-    }
-}
-
-/// The error without its line and column, which count from the beginning of a field and would
-/// mislead.
-pub(crate) fn without_place(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(at) => text[..at].to_owned(),
-        None => text,
     }
 }

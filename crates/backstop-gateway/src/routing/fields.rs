@@ -3,12 +3,29 @@
 use std::time::Duration;
 
 use backstop_core::{FaultKind, FaultKinds};
-use backstop_llm::Json;
-use serde::Deserialize;
+use backstop_llm::{Dialect, Error, Json};
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{MaxPrice, Sort, Wishes, kinds_of};
 
-type Read = fn(&Json, &mut Wishes) -> Result<(), serde_json::Error>;
+/// A field of a request that came in a dialect.
+pub(super) struct Field<'a> {
+    pub(super) name: &'a str,
+    pub(super) value: &'a Json,
+    pub(super) dialect: Dialect,
+}
+
+impl Field<'_> {
+    fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        self.value.read_field(self.dialect, self.name)
+    }
+
+    fn wrong(&self, why: &str) -> Error {
+        Error::invalid(format!("{}: {why}", self.name)).with_param(self.name)
+    }
+}
+
+type Read = fn(&Field<'_>, &mut Wishes) -> Result<(), Error>;
 
 /// Every field of a request that is about routing.
 pub(super) const FIELDS: &[(&str, Read)] = &[
@@ -26,22 +43,22 @@ pub(super) const FIELDS: &[(&str, Read)] = &[
     ("fallback_conditions", conditions),
 ];
 
-fn models(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> {
-    let named = value.read::<Option<Vec<String>>>()?.unwrap_or_default();
+fn models(field: &Field<'_>, wishes: &mut Wishes) -> Result<(), Error> {
+    let named = field.read::<Option<Vec<String>>>()?.unwrap_or_default();
     wishes.only_these |= !named.is_empty();
     wishes.fallbacks.extend(named);
     Ok(())
 }
 
 /// `fallback` is the only one there is, and what is done anyway.
-fn route(value: &Json, _: &mut Wishes) -> Result<(), serde_json::Error> {
+fn route(field: &Field<'_>, _: &mut Wishes) -> Result<(), Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "lowercase")]
     #[serde(expecting = "`fallback`")]
     enum Route {
         Fallback,
     }
-    value.read::<Option<Route>>().map(drop)
+    field.read::<Option<Route>>().map(drop)
 }
 
 #[derive(Deserialize)]
@@ -87,13 +104,12 @@ enum Amount {
 }
 
 impl Amount {
-    fn read(self) -> Result<f64, serde_json::Error> {
+    fn read(self) -> Option<f64> {
         let number = match self {
             Self::Number(number) => Some(number),
             Self::Text(text) => text.trim().parse().ok(),
         };
-        let wrong = || serde::de::Error::custom("a price should be a number from 0 on");
-        number.filter(|it| *it >= 0.0).ok_or_else(wrong)
+        number.filter(|it| *it >= 0.0)
     }
 }
 
@@ -101,8 +117,8 @@ const fn yes() -> bool {
     true
 }
 
-fn provider(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> {
-    let Some(asked) = value.read::<Option<Provider>>()? else {
+fn provider(field: &Field<'_>, wishes: &mut Wishes) -> Result<(), Error> {
+    let Some(asked) = field.read::<Option<Provider>>()? else {
         return Ok(());
     };
     wishes.only = asked.only;
@@ -119,10 +135,14 @@ fn provider(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> 
         SortBy::Word(sort) | SortBy::Table { by: sort } => sort,
     });
     if let Some(most) = asked.max_price {
-        let read = |amount: Option<Amount>| amount.map(Amount::read).transpose();
+        let wrong = || field.wrong("a price should be a number from 0 on");
+        let read = |amount: Option<Amount>| match amount {
+            Some(amount) => amount.read().ok_or_else(wrong),
+            None => Ok(f64::INFINITY),
+        };
         wishes.max_price = Some(MaxPrice {
-            input: read(most.prompt)?.unwrap_or(f64::INFINITY),
-            output: read(most.completion)?.unwrap_or(f64::INFINITY),
+            input: read(most.prompt)?,
+            output: read(most.completion)?,
         });
     }
     Ok(())
@@ -137,8 +157,8 @@ enum Fallback {
     Table(std::collections::BTreeMap<String, Vec<String>>),
 }
 
-fn fallbacks(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> {
-    for fallback in value.read::<Option<Vec<Fallback>>>()?.unwrap_or_default() {
+fn fallbacks(field: &Field<'_>, wishes: &mut Wishes) -> Result<(), Error> {
+    for fallback in field.read::<Option<Vec<Fallback>>>()?.unwrap_or_default() {
         match fallback {
             Fallback::Name(name) | Fallback::Request { model: name } => wishes.fallbacks.push(name),
             Fallback::Table(table) => wishes.fallbacks.extend(table.into_values().flatten()),
@@ -147,20 +167,20 @@ fn fallbacks(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error>
     Ok(())
 }
 
-fn num_retries(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> {
-    wishes.retries = value.read()?;
+fn num_retries(field: &Field<'_>, wishes: &mut Wishes) -> Result<(), Error> {
+    wishes.retries = field.read()?;
     Ok(())
 }
 
-fn disable_fallbacks(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> {
-    wishes.no_fallbacks |= value.read::<Option<bool>>()?.unwrap_or_default();
+fn disable_fallbacks(field: &Field<'_>, wishes: &mut Wishes) -> Result<(), Error> {
+    wishes.no_fallbacks |= field.read::<Option<bool>>()?.unwrap_or_default();
     Ok(())
 }
 
-fn timeout(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> {
-    let seconds = value.read::<Option<f64>>()?;
+fn timeout(field: &Field<'_>, wishes: &mut Wishes) -> Result<(), Error> {
+    let seconds = field.read::<Option<f64>>()?;
     if seconds.is_some_and(|seconds| seconds < 0.0) {
-        return Err(serde::de::Error::custom("seconds should be from 0 on"));
+        return Err(field.wrong("seconds should be from 0 on"));
     }
     // What is longer than any duration is no limit.
     wishes.total = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -174,8 +194,8 @@ struct Conditions {
     timeout_ms: Option<u64>,
 }
 
-fn conditions(value: &Json, wishes: &mut Wishes) -> Result<(), serde_json::Error> {
-    let Some(asked) = value.read::<Option<Conditions>>()? else {
+fn conditions(field: &Field<'_>, wishes: &mut Wishes) -> Result<(), Error> {
+    let Some(asked) = field.read::<Option<Conditions>>()? else {
         return Ok(());
     };
     wishes.first_token = asked.timeout_ms.map(Duration::from_millis);

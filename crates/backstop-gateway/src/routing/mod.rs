@@ -10,10 +10,11 @@ mod order;
 use std::time::Duration;
 
 use backstop_core::{FaultKind, FaultKinds};
-use backstop_llm::{ChatRequest, Error};
+use backstop_llm::{ChatRequest, Dialect, Error};
 use http::{HeaderMap, HeaderName};
 use serde::Deserialize;
 
+use self::fields::Field;
 pub(crate) use self::order::{Asked, order};
 
 /// Whether a broken stream may be continued: `false` refuses it.
@@ -89,14 +90,15 @@ impl Wishes {
         {
             return Ok(wishes);
         }
+        let dialect = request.chat().extra_dialect.unwrap_or(Dialect::OpenAi);
         for (name, value) in &request.chat().extra {
             if let Some((_, read)) = known(name) {
-                read(value, &mut wishes).map_err(|error| {
-                    let told = error.to_string();
-                    // It would be a place in the field alone, which nobody sees by itself.
-                    let (what, _) = told.split_once(" at line ").unwrap_or((&told, ""));
-                    Error::invalid(format!("`{name}` can't be read: {what}")).with_param(name)
-                })?;
+                let field = Field {
+                    name,
+                    value,
+                    dialect,
+                };
+                read(&field, &mut wishes)?;
             }
         }
         let model = request.model().to_owned();

@@ -240,25 +240,30 @@ mod tests {
 
     #[test]
     fn a_wish_of_the_wrong_type_is_the_callers_error() {
-        for (name, wish) in [
+        for (param, wish) in [
             ("models", json!("gpt")),
             ("num_retries", json!(-1)),
             ("timeout", json!(-1)),
             ("provider", json!("openai")),
-            ("provider", json!({ "sort": "beauty" })),
-            ("provider", json!({ "max_price": 5 })),
+            ("provider.sort", json!({ "sort": "beauty" })),
+            ("provider.max_price", json!({ "max_price": 5 })),
             ("provider", json!({ "max_price": { "prompt": "-1" } })),
-            ("fallbacks", json!([7])),
-            ("fallback_conditions", json!([])),
+            ("fallbacks[0]", json!([7])),
+            ("fallback_conditions", json!(5)),
+            (
+                "fallback_conditions.timeout_ms",
+                json!({ "timeout_ms": "soon" }),
+            ),
         ] {
+            let name = param.split(['.', '[']).next().unwrap_or(param);
             let mut chat = Chat::default();
             chat.extra = vec![(name.to_owned(), Json::of(&wish))];
             let taken = Wishes::take(&mut ChatRequest::from(chat), &HeaderMap::new());
             let error = taken.expect_err("is refused");
             assert_eq!(error.caller_status(), 400);
-            assert_eq!(error.param(), Some(name));
+            assert_eq!(error.param(), Some(param));
             // In words that are not those of this program's insides.
-            for inside in ["struct", "enum", "line", "variant"] {
+            for inside in ["struct", "enum", "line", "variant", "u32", "u64"] {
                 assert!(!error.message().contains(inside), "{}", error.message());
             }
         }

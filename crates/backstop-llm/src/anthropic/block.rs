@@ -8,8 +8,8 @@ use serde_json::json;
 use crate::{
     Citation, Dialect, Document, Error, Image, Json, Part, Signature, Source, Thinking, ToolCall,
     ToolResult,
-    read::without_place,
     wire_text::{TextOr, lenient},
+    wrong,
 };
 
 /// A content block on the wire, with the fields of all kinds of it.
@@ -122,13 +122,9 @@ pub(super) fn read_content(content: TextOr<Json>) -> Result<Vec<Part>, Error> {
 
 /// Reads one block. One of a kind that we don't know is kept as it came.
 pub(super) fn read_block(json: Json) -> Result<Part, Error> {
-    let wrong = |error: serde_json::Error| {
-        let message = format!("messages: content: {}", without_place(&error));
-        Error::invalid(message).with_param("messages")
-    };
-    let block = match json.read::<WireBlock>() {
+    let block = match wrong::read(Dialect::Anthropic, "messages.content", json.get()) {
         Ok(block) => block,
-        Err(error) if KINDS.contains(&&*json.kind()) => return Err(wrong(error)),
+        Err(error) if KINDS.contains(&&*json.kind()) => return Err(error),
         // Blocks of other kinds may hold anything, under these names too.
         Err(_) => WireBlock::default(),
     };
@@ -181,7 +177,11 @@ pub(super) fn read_block(json: Json) -> Result<Part, Error> {
         "tool_result" => Part::ToolResult(ToolResult {
             id: block.tool_use_id.unwrap_or_default(),
             content: match block.content.filter(|json| !json.is_null()) {
-                Some(json) => read_content(json.read().map_err(wrong)?)?,
+                Some(json) => read_content(wrong::read(
+                    Dialect::Anthropic,
+                    "messages.content.content",
+                    json.get(),
+                )?)?,
                 None => Vec::new(),
             },
             is_error: block.is_error.unwrap_or_default(),

@@ -6,9 +6,7 @@ use serde::Deserialize;
 use super::block::read_content;
 use crate::{
     Chat, ChatRequest, Dialect, Error, Function, Json, Message, Reasoning, ReasoningMode,
-    ResponseFormat, Role, Sampling, Tool, ToolChoice,
-    read::{Fields, without_place},
-    wire_text::TextOr,
+    ResponseFormat, Role, Sampling, Tool, ToolChoice, read::Fields, wire_text::TextOr, wrong,
 };
 
 #[derive(Deserialize)]
@@ -72,7 +70,7 @@ struct Metadata {
 }
 
 pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
-    let mut fields = Fields::parse(&body)?;
+    let mut fields = Fields::parse(Dialect::Anthropic, &body)?;
     let mut chat = Chat {
         model: fields.require("model")?,
         max_tokens: Some(fields.require("max_tokens")?),
@@ -92,8 +90,9 @@ pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
     for message in messages {
         chat.messages.push(read_message(message)?);
     }
-    for json in fields.take::<Vec<Json>>("tools")?.unwrap_or_default() {
-        chat.tools.push(read_tool(json)?);
+    let tools: Vec<Json> = fields.take("tools")?.unwrap_or_default();
+    for (at, json) in tools.into_iter().enumerate() {
+        chat.tools.push(read_tool(at, json)?);
     }
     if let Some(choice) = fields.take::<WireChoice>("tool_choice")? {
         chat.parallel_tool_calls = choice.disable_parallel_tool_use.map(|off| !off);
@@ -140,10 +139,8 @@ fn read_message(wire: WireMessage) -> Result<Message, Error> {
     Ok(Message::new(role, read_content(wire.content)?))
 }
 
-fn read_tool(json: Json) -> Result<Tool, Error> {
-    let wire: WireTool = json.read().map_err(|error| {
-        Error::invalid(format!("tools: {}", without_place(&error))).with_param("tools")
-    })?;
+fn read_tool(at: usize, json: Json) -> Result<Tool, Error> {
+    let wire: WireTool = wrong::read(Dialect::Anthropic, format_args!("tools.{at}"), json.get())?;
     Ok(match wire.kind.as_deref() {
         None | Some("custom") => Tool::Function(Function {
             name: wire.name,

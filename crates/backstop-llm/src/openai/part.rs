@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::thought::WireReasoning;
 use crate::{
     Audio, Dialect, Document, Error, Image, Json, Part, Source, Thinking,
-    read::without_place,
     wire_text::{TextOr, lenient},
+    wrong,
 };
 
 /// One part of a content that is a list.
@@ -39,7 +39,10 @@ struct WireImage {
 
 /// Some callers write the URL itself where an object is due.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "`image_url` should be a URL, or an object with a `url`"
+)]
 enum UrlOr {
     Url(String),
     Image { url: String, detail: Option<String> },
@@ -72,10 +75,7 @@ struct WireAudio {
 
 /// Reads one part of a content.
 pub(super) fn read_part(json: Json) -> Result<Part, Error> {
-    let part: WirePart = json.read().map_err(|error| {
-        Error::invalid(format!("messages: content: {}", without_place(&error)))
-            .with_param("messages")
-    })?;
+    let part: WirePart = wrong::read(Dialect::OpenAi, "messages.content", json.get())?;
     Ok(match part {
         WirePart {
             kind,

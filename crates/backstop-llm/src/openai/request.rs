@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{message::WireMessage, plain::PlainMessage};
 use crate::{
     Chat, ChatRequest, Dialect, Error, Function, Json, Message, Reasoning, ResponseFormat,
-    Sampling, Tool, ToolChoice,
-    read::{Fields, without_place},
-    wire_text::TextOr,
+    Sampling, Tool, ToolChoice, read::Fields, wire_text::TextOr, wrong,
 };
 
 #[derive(Deserialize, Serialize)]
@@ -41,10 +39,11 @@ struct StreamOptions {
 }
 
 pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
-    let plain = Fields::parse_reading(&body, "messages").and_then(|(fields, messages)| {
-        let messages = Vec::into_iter(messages).map(PlainMessage::into_message);
-        Some((fields, messages.collect::<Option<_>>()?))
-    });
+    let plain =
+        Fields::parse_reading(Dialect::OpenAi, &body, "messages").and_then(|(fields, messages)| {
+            let messages = Vec::into_iter(messages).map(PlainMessage::into_message);
+            Some((fields, messages.collect::<Option<_>>()?))
+        });
     match plain {
         Some((fields, messages)) => read(&body, fields, |_| Ok(messages)),
         None => parse_any(&body),
@@ -53,7 +52,7 @@ pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
 
 /// Reads a request with messages of any form.
 pub(super) fn parse_any(body: &Bytes) -> Result<ChatRequest, Error> {
-    read(body, Fields::parse(body)?, |fields| {
+    read(body, Fields::parse(Dialect::OpenAi, body)?, |fields| {
         let messages = fields.require::<Vec<WireMessage>>("messages")?;
         messages
             .into_iter()
@@ -77,8 +76,9 @@ fn read(
     if chat.messages.is_empty() {
         return Err(Error::invalid("messages: at least one is needed").with_param("messages"));
     }
-    for json in fields.take::<Vec<Json>>("tools")?.unwrap_or_default() {
-        chat.tools.push(read_tool(json)?);
+    let tools: Vec<Json> = fields.take("tools")?.unwrap_or_default();
+    for (at, json) in tools.into_iter().enumerate() {
+        chat.tools.push(read_tool(at, json)?);
     }
     for function in fields
         .take::<Vec<WireFunction>>("functions")?
@@ -162,13 +162,13 @@ impl From<WireFunction> for Function {
     }
 }
 
-fn read_tool(json: Json) -> Result<Tool, Error> {
+fn read_tool(at: usize, json: Json) -> Result<Tool, Error> {
     #[derive(Deserialize)]
     struct WireTool {
         #[serde(default)]
         function: Option<WireFunction>,
     }
-    let wire: WireTool = json.read().map_err(|error| wrong("tools", &error))?;
+    let wire: WireTool = wrong::read(Dialect::OpenAi, format_args!("tools[{at}]"), json.get())?;
     Ok(match wire.function {
         Some(function) => Tool::Function(function.into()),
         None => Tool::Native {
@@ -219,9 +219,7 @@ fn read_format(json: &Json) -> Result<Option<ResponseFormat>, Error> {
         #[serde(default)]
         json_schema: Option<WireSchema>,
     }
-    let wire: Wire = json
-        .read()
-        .map_err(|error| wrong("response_format", &error))?;
+    let wire: Wire = wrong::read(Dialect::OpenAi, "response_format", json.get())?;
     Ok(Some(match (wire.kind.as_str(), wire.json_schema) {
         ("text", _) => ResponseFormat::Text,
         ("json_schema", Some(schema)) => ResponseFormat::Schema {
@@ -237,9 +235,4 @@ fn read_format(json: &Json) -> Result<Option<ResponseFormat>, Error> {
         }
         _ => return Ok(None),
     }))
-}
-
-fn wrong(field: &str, error: &serde_json::Error) -> Error {
-    let message = format!("{field}: {}", without_place(error));
-    Error::invalid(message).with_param(field)
 }

@@ -8,8 +8,8 @@ use crate::openai::WireExtra;
 use crate::{
     Audio, Citation, Dialect, Document, Error, Image, Json, Message, Part, Role, Signature, Source,
     Thinking, ToolCall, ToolResult,
-    read::without_place,
     wire_text::{TextOr, lenient},
+    wrong,
 };
 
 /// An item on the wire, the fields of all types that we know put together.
@@ -72,7 +72,10 @@ struct WirePart {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "`image_url` should be a URL, or an object with a `url`"
+)]
 enum ImageUrl {
     Url(String),
     Object { url: String },
@@ -237,9 +240,7 @@ fn read_content(content: Option<TextOr<Json>>) -> Result<Vec<Part>, Error> {
 }
 
 fn read_part(json: Json) -> Result<Part, Error> {
-    let part: WirePart = json.read().map_err(|error| {
-        Error::invalid(format!("input: content: {}", without_place(&error))).with_param("input")
-    })?;
+    let part: WirePart = wrong::read(Dialect::Responses, "input.content", json.get())?;
     Ok(match part {
         WirePart {
             text: Some(text),

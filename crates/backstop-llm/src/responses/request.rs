@@ -8,18 +8,14 @@ use serde_json::json;
 use super::item::{WireItem, write_items};
 use crate::{
     Chat, ChatRequest, Dialect, Error, Function, Json, Message, Reasoning, ReasoningMode,
-    ResponseFormat, Role, Sampling, Tool, ToolChoice,
-    dialect::Encoded,
-    object::Object,
-    plan::Plan,
-    read::{Fields, without_place},
-    wire_text::TextOr,
+    ResponseFormat, Role, Sampling, Tool, ToolChoice, dialect::Encoded, object::Object, plan::Plan,
+    read::Fields, wire_text::TextOr, wrong,
 };
 
 // ===== from a caller =====
 
 pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
-    let mut fields = Fields::parse(&body)?;
+    let mut fields = Fields::parse(Dialect::Responses, &body)?;
     let mut chat = Chat {
         model: fields.require("model")?,
         ..Chat::default()
@@ -34,8 +30,9 @@ pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
         TextOr::Text(text) => chat.messages.push(Message::text(Role::User, text)),
         TextOr::Parts(items) => read_items(items, &mut chat.messages)?,
     }
-    for json in fields.take::<Vec<Json>>("tools")?.unwrap_or_default() {
-        chat.tools.push(read_tool(json)?);
+    let tools: Vec<Json> = fields.take("tools")?.unwrap_or_default();
+    for (at, json) in tools.into_iter().enumerate() {
+        chat.tools.push(read_tool(at, json)?);
     }
     let mut extra = Vec::new();
     if let Some(json) = fields.take::<Json>("tool_choice")? {
@@ -92,10 +89,9 @@ fn says_nothing(name: &str, json: &Json) -> bool {
 
 /// Reads items, those that the model made one after the other as one message.
 fn read_items(items: Vec<Json>, messages: &mut Vec<Message>) -> Result<(), Error> {
-    for json in items {
-        let item: WireItem = json.read().map_err(|error| {
-            Error::invalid(format!("input: {}", without_place(&error))).with_param("input")
-        })?;
+    for (at, json) in items.into_iter().enumerate() {
+        let item: WireItem =
+            wrong::read(Dialect::Responses, format_args!("input[{at}]"), json.get())?;
         let message = item.into_message(&json)?;
         match messages.last_mut() {
             Some(last) if last.role == Role::Assistant && message.role == Role::Assistant => {
@@ -107,7 +103,7 @@ fn read_items(items: Vec<Json>, messages: &mut Vec<Message>) -> Result<(), Error
     Ok(())
 }
 
-fn read_tool(json: Json) -> Result<Tool, Error> {
+fn read_tool(at: usize, json: Json) -> Result<Tool, Error> {
     #[derive(Deserialize)]
     struct Wire {
         #[serde(rename = "type")]
@@ -121,7 +117,7 @@ fn read_tool(json: Json) -> Result<Tool, Error> {
         #[serde(default)]
         strict: Option<bool>,
     }
-    let wire: Wire = json.read().map_err(|error| wrong("tools", &error))?;
+    let wire: Wire = wrong::read(Dialect::Responses, format_args!("tools[{at}]"), json.get())?;
     Ok(match (wire.kind.as_str(), wire.name) {
         ("function", Some(name)) => Tool::Function(Function {
             name,
@@ -214,10 +210,6 @@ impl From<WireReasoning> for Reasoning {
             ..Self::default()
         }
     }
-}
-
-fn wrong(field: &str, error: &serde_json::Error) -> Error {
-    Error::invalid(format!("{field}: {}", without_place(error))).with_param(field)
 }
 
 // ===== to a provider =====
