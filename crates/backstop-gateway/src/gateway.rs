@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     started: Config,
     /// Tells streams that the time to finish is over.
     pub(crate) stopping: Arc<Notify>,
+    /// Held by whoever reloads.
+    reloading: Mutex<()>,
     /// What was in the files that a config was last read from, whether or not it was refused.
     files: Mutex<Files>,
     /// Why the config was refused that was to be loaded last.
@@ -100,6 +102,7 @@ impl Gateway {
                 altered: Notify::new(),
                 chaos,
                 tls,
+                reloading: Mutex::default(),
                 files: Mutex::new(config.files.clone()),
                 started: config,
                 stopping: Arc::default(),
@@ -185,11 +188,16 @@ impl Gateway {
         read: impl FnOnce(&mut Files) -> Result<Config, ConfigError>,
     ) -> Result<(), BoxError> {
         let shared = &self.shared;
-        // Held all the while, so that nothing is changed in between, and reloads take turns: what
-        // was read last is what runs.
+        // Reloads take turns: what was read last is what runs.
+        let turn = shared.reloading.lock();
+        let _turn = turn.unwrap_or_else(PoisonError::into_inner);
+        // Files may be slow to read, and nobody else waits for that.
+        let mut files = self.files();
+        let config = read(&mut files);
+        *shared.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+        // Held from here on, so that nothing is changed by hand in between.
         let mut changes = shared.changes.hold();
         let before = self.running();
-        let config = read(&mut shared.files.lock().unwrap_or_else(PoisonError::into_inner));
         let replaced = config.map_err(BoxError::from).and_then(|config| {
             config.may_listen_on(shared.started.listen)?;
             let running = Running::new(config, Some(&before), &shared.chaos, &shared.history)?;
@@ -334,5 +342,62 @@ impl fmt::Debug for Gateway {
         f.debug_struct("Gateway")
             .field("config", &self.running().config)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, Ordering},
+        thread,
+    };
+
+    use super::*;
+
+    fn config(model: &str) -> Result<Config, ConfigError> {
+        let toml = format!(
+            "[providers.openai]\ndialect = \"openai\"\napi_key = \"key\"\n\
+             [models.{model}]\ncandidates = [\"openai:a\", \"openai:b\"]\n"
+        );
+        Config::parse("test.toml", &toml, &|_| None)
+    }
+
+    fn gateway() -> Gateway {
+        Gateway::new(config("smart").expect("is right")).expect("can be made")
+    }
+
+    #[test]
+    fn what_is_changed_by_hand_while_files_are_read_is_done_at_once_and_holds() {
+        let gateway = gateway();
+        let read = |_: &mut Files| {
+            let switched = gateway.switch("smart", "openai:a", false);
+            switched.expect("there is such a candidate");
+            config("smart")
+        };
+        gateway.reload_by(read).expect("is right");
+        let order = gateway.running().models["smart"].in_order();
+        assert!(order.iter().any(|(it, on)| &*it.name == "openai:a" && !on));
+    }
+
+    #[test]
+    fn of_two_reloads_the_one_that_reads_later_is_what_runs() {
+        let gateway = gateway();
+        let has_read = AtomicBool::new(false);
+        thread::scope(|threads| {
+            let first = |_: &mut Files| {
+                threads.spawn(|| {
+                    gateway.reload_by(|_| {
+                        assert!(has_read.load(Ordering::SeqCst), "they take turns");
+                        config("later")
+                    })
+                });
+                // Time for the other to come too soon, if it can.
+                (0..1000).for_each(|_| thread::yield_now());
+                has_read.store(true, Ordering::SeqCst);
+                config("sooner")
+            };
+            gateway.reload_by(first).expect("is right");
+        });
+        assert!(gateway.running().models.contains_key("later"));
     }
 }

@@ -83,12 +83,12 @@ impl ModelStack {
         let first = asked.next();
         let other = first.and_then(|_| asked.find(|it| !it.lesser));
         let bounded = self.max_attempts.is_some_and(|most| most.get() == 1);
-        // What is taken goes back at once.
-        let paid = self.budget.try_withdraw(FaultKind::TimedOut).is_some();
         let whom = match other {
             _ if bounded => Err("`max_attempts` is 1"),
             None => Err("there is no other but for lesser answers"),
-            Some(_) if !paid => Err("the budget of second tries is spent"),
+            Some(_) if !self.budget.affords(FaultKind::TimedOut) => {
+                Err("the budget of second tries is spent")
+            }
             Some(other) => Ok(other),
         };
         Some((hedge, whom))
