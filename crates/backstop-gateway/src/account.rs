@@ -175,8 +175,8 @@ impl Drop for Account {
         }
         self.call.taken = self.call.started.elapsed();
         let call = &self.call;
-        if let (Some(caller), Some(usage)) = (&call.caller, &call.usage) {
-            caller.used(usage.total());
+        if let Some(caller) = &call.caller {
+            caller.used(call.tokens_used());
         }
         call.close_span();
         let ledger = ledger::entries(call, &self.running.config);

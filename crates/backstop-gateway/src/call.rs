@@ -78,6 +78,28 @@ impl Call {
         answered.saturating_sub(before)
     }
 
+    /// What who gave the last part of the answer used. What a provider tells at the end of a stream
+    /// is estimated where that has not come.
+    pub(crate) fn used_last(&self) -> Usage {
+        match (self.outcome, self.usage) {
+            (Outcome::Completed, Some(whole)) => self.parts.rest(whole),
+            (_, told) => self.parts.present(told, self.estimated_input),
+        }
+    }
+
+    /// How many tokens the whole answer used, to whoever is limited in them: who leaves before the
+    /// end has used those that came.
+    pub(crate) fn tokens_used(&self) -> u64 {
+        match (self.outcome, self.usage, self.answered) {
+            (Outcome::Completed, Some(whole), _) => whole.total(),
+            (_, _, Some(_)) => {
+                let broken = self.parts.broken().iter().map(|(_, part)| part.total());
+                broken.fold(self.used_last().total(), u64::saturating_add)
+            }
+            (_, told, None) => told.map_or(0, |whole| whole.total()),
+        }
+    }
+
     /// Notes on the span which model answers.
     pub(crate) fn note_model(&self, model: &str) {
         self.span.record("gen_ai.response.model", model);

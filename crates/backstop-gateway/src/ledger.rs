@@ -52,7 +52,7 @@ pub(crate) struct Entry {
     pub(crate) billed: Billed,
     pub(crate) fault: Option<Fault>,
     pub(crate) duration: Duration,
-    /// Where it is not known, what is estimated: the request's tokens.
+    /// Where it is not known, what is estimated: the request's tokens, and those of what came.
     pub(crate) usage: Usage,
     /// None where the config has no price for it.
     pub(crate) cost: Option<f64>,
@@ -88,10 +88,7 @@ pub(crate) fn entries(call: &Call, config: &Config) -> Vec<Entry> {
     }
     if let Some(served) = &call.served {
         let candidate = served.continued_by.last().unwrap_or(&served.name).clone();
-        let usage = match call.usage {
-            Some(usage) => call.parts.rest(usage),
-            None => Usage::new(call.estimated_input, 0),
-        };
+        let usage = call.used_last();
         let (billed, fault) = match call.outcome {
             Outcome::Completed => (Billed::Yes, None),
             Outcome::Failed(fault) => (Billed::Unknown, Some(fault)),

@@ -27,8 +27,15 @@ impl Parts {
 
     /// Who gave the present part gives no more. What it used is estimated where it has not said so.
     pub(crate) fn broke_off(&mut self, by: Name, input: u64) {
+        let told = self.told.take();
+        self.broken.push((by, self.present(told, input)));
+        self.said = 0;
+    }
+
+    /// What the present part used, as far as it has come, and as this was `told` of the whole.
+    pub(crate) fn present(&self, told: Option<Usage>, input: u64) -> Usage {
         let output = self.said.div_ceil(4);
-        let used = match self.told.take() {
+        match told {
             Some(whole) => {
                 let mut used = self.rest(whole);
                 // What is told at the beginning of a stream is a mere placeholder.
@@ -36,9 +43,7 @@ impl Parts {
                 used
             }
             None => Usage::new(input, output),
-        };
-        self.broken.push((by, used));
-        self.said = 0;
+        }
     }
 
     /// Those that broke off.

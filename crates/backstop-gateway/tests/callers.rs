@@ -4,7 +4,7 @@ mod common;
 
 use backstop_gateway::callers::Hash;
 use backstop_simulator::{Fault, Reply};
-use common::{Answer, Setup, hello};
+use common::{Answer, Setup, hello, hello_streamed};
 use reqwest::RequestBuilder;
 use serde_json::json;
 
@@ -123,6 +123,35 @@ async fn tokens_are_counted_when_they_have_been_used() {
     let setup = setup("tokens_per_minute = 10").await;
     setup.primary.reply(Reply::text("word ".repeat(200)));
     assert_eq!(send(ask(&setup).bearer_auth("team key")).await.status, 200);
+    let answer = send(ask(&setup).bearer_auth("team key")).await;
+    assert_eq!(answer.status, 429, "{}", answer.body);
+    assert!(answer.body.contains("tokens per minute"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn who_leaves_a_stream_before_it_tells_its_usage_has_used_what_came() {
+    let setup = setup("tokens_per_minute = 100").await;
+    setup.primary.reply(Reply::text("word ".repeat(500)));
+    setup.fault(Fault::stall(400));
+    let request = setup
+        .gateway
+        .post("/v1/chat/completions", &hello_streamed());
+    let answer = request.bearer_auth("team key").send().await;
+    let mut answer = answer.expect("an answer comes");
+    let mut words = 0;
+    while words < 300 {
+        let chunk = answer.chunk().await.expect("it is not over");
+        let chunk = chunk.expect("it is not over");
+        words += String::from_utf8_lossy(&chunk).matches("word").count();
+    }
+    drop(answer);
+    let left = async {
+        while !setup.gateway.gateway.metrics().contains("caller_left") {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let left = tokio::time::timeout(common::BOUND, left).await;
+    left.expect("it is seen");
     let answer = send(ask(&setup).bearer_auth("team key")).await;
     assert_eq!(answer.status, 429, "{}", answer.body);
     assert!(answer.body.contains("tokens per minute"), "{}", answer.body);
