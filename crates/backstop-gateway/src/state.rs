@@ -49,9 +49,17 @@ pub fn keep(gateway: &Gateway) -> Option<Keeping> {
     let path = gateway.running().config.state_file.clone()?;
     match read(&path) {
         Ok(State { circuits, changes }) => {
-            gateway.running().circuits.restore(&circuits);
-            let known = circuits.len();
-            info!("the state of {known} circuits has been taken over");
+            let (restored, all) = (
+                gateway.running().circuits.restore(&circuits),
+                circuits.len(),
+            );
+            info!("the state of {restored} circuits has been taken over");
+            if restored < all {
+                info!(
+                    "that of {} others is forgotten: the config has no such candidates",
+                    all - restored
+                );
+            }
             gateway.change_again(changes);
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -138,6 +138,24 @@ async fn a_path_that_is_asked_in_the_wrong_way_says_how_it_is_asked() {
 }
 
 #[tokio::test]
+async fn a_base_url_that_is_not_quite_right_is_told_what_it_should_lead_to() {
+    let setup = Setup::new().await;
+    for (path, meant) in [
+        ("/chat/completions", Some("/v1/chat/completions")),
+        ("/v1/v1/messages", Some("/v1/messages")),
+        ("/v1/responses/", Some("/v1/responses")),
+        ("/v1/embeddings", None),
+    ] {
+        let answer = setup.gateway.post(path, &hello()).send().await;
+        let answer = Answer::read(answer.expect("an answer comes")).await;
+        assert_eq!(answer.status, 404);
+        let told = meant.map(|meant| format!("POST {path}. Was {meant} meant?"));
+        let told = told.unwrap_or_else(|| format!("POST {path}.\""));
+        assert!(answer.body.contains(&told), "{}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn every_answer_has_an_id() {
     let setup = Setup::new().await;
     let own = setup

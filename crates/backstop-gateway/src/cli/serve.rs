@@ -97,16 +97,18 @@ impl Serve {
         let told_again = async {
             stopping.notified().await;
             server::signal()?.await;
-            io::Result::Ok(Stopped::Cut)
+            io::Result::Ok(())
         };
-        let stopped = tokio::select! {
-            stopped = gateway.serve_by(&workers, listener, stop) => stopped,
-            stopped = told_again => stopped?,
-        };
-        drop((admin, keeping));
-        if stopped == Stopped::Cut {
-            warn!("something was still running when the time to finish was over");
+        tokio::select! {
+            stopped = gateway.serve_by(&workers, listener, stop) => if stopped == Stopped::Cut {
+                warn!("something was still running when the time to finish was over");
+            },
+            again = told_again => {
+                again?;
+                warn!("told to stop again: what was still running is cut off");
+            }
         }
+        drop((admin, keeping));
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -15,7 +15,7 @@ use super::{ask, models, refusal};
 use crate::{gateway::Gateway, operator, request_id};
 
 /// Where calls are made, each in its dialect.
-const CALLS: [(&str, Dialect); 3] = [
+pub(super) const CALLS: [(&str, Dialect); 3] = [
     ("/v1/chat/completions", Dialect::OpenAi),
     ("/v1/messages", Dialect::Anthropic),
     ("/v1/responses", Dialect::Responses),

@@ -8,6 +8,7 @@ use backstop_llm::{Error, dialect::Front};
 use backstop_served_by::edge;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
+use super::app::CALLS;
 use crate::callers::Over;
 
 const SHOULD_RETRY: &str = "x-should-retry";
@@ -74,11 +75,14 @@ pub(super) fn unknown_model(name: &str) -> Error {
 
 /// There is nothing at this path.
 pub(super) fn unknown_path(method: &http::Method, path: &str) -> Error {
-    invalid(
-        StatusCode::NOT_FOUND,
-        format!("There is nothing at {method} {path}."),
-    )
-    .with_kind("not_found_error")
+    let mut message = format!("There is nothing at {method} {path}.");
+    // A base URL that lacks its `/v1`, has it twice, or ends in a slash.
+    let asked = path.trim_end_matches('/');
+    let mut calls = CALLS.iter().map(|(known, _)| *known);
+    if let Some(meant) = calls.find(|it| *it != path && asked.ends_with(&it["/v1".len()..])) {
+        message.push_str(&format!(" Was {meant} meant?"));
+    }
+    invalid(StatusCode::NOT_FOUND, message).with_kind("not_found_error")
 }
 
 /// There is something at this path, but not for this method.

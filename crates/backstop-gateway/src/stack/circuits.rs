@@ -114,16 +114,19 @@ impl Circuits {
         all.map(|it| (&**it.name(), it.snapshot())).collect()
     }
 
-    /// Takes over what circuits of these names knew.
-    pub(crate) fn restore(&self, snapshots: &BTreeMap<String, Snapshot>) {
+    /// Takes over what circuits of these names knew. How many did is returned.
+    pub(crate) fn restore(&self, snapshots: &BTreeMap<String, Snapshot>) -> usize {
+        let mut restored = 0;
         for Circuit { breaker, .. } in self.known.values() {
             let Some(snapshot) = snapshots.get(&**breaker.name()) else {
                 continue;
             };
-            if let Err(error) = breaker.restore(snapshot) {
-                warn!("{}: {error}", breaker.name());
+            match breaker.restore(snapshot) {
+                Ok(()) => restored += 1,
+                Err(error) => warn!("{}: {error}", breaker.name()),
             }
         }
+        restored
     }
 
     /// Does this to the circuit of that name; false where there is none.
