@@ -110,12 +110,22 @@ impl Drop for Keeping {
     }
 }
 
+/// A device is not read, as it may have no end, and must not be replaced by a file.
+fn is_plain(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => Err(io::Error::other("it is no plain file")),
+        _ => Ok(()),
+    }
+}
+
 fn read(path: &Path) -> io::Result<State> {
+    is_plain(path)?;
     Ok(serde_json::from_slice(&fs::read(path)?)?)
 }
 
 /// Writes beside the file and renames, so that it is never half there.
 fn write(gateway: &Gateway, path: &Path) -> io::Result<()> {
+    is_plain(path)?;
     let state = {
         let changes = gateway.shared.changes.hold();
         let running = gateway.running();

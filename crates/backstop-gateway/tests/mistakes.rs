@@ -95,7 +95,9 @@ fn a_key_that_is_empty_is_none() {
         let said = told("\"sk-secret-0123456789\"", empty);
         assert!(said.contains("is empty\n    leave it out"), "{said}");
     }
-    for nameless in ["${}", "${file:}"] {
+    let said = told("sk-secret-0123456789", "$OPENAI_API_KEY");
+    assert!(said.ends_with("write \"${OPENAI_API_KEY}\""), "{said}");
+    for nameless in ["${}", "${file:}", "${OPENAI_API_KEY:-none}"] {
         let said = told("sk-secret-0123456789", nameless);
         assert!(said.contains("should be a name between"), "{said}");
     }

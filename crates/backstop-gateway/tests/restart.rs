@@ -166,3 +166,24 @@ retry = { attempts = 1 }"#,
         assert!(program.stop().await.success());
     }
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_state_that_is_to_be_kept_in_a_device_leaves_it_as_it_is() {
+    use std::os::unix::fs::FileTypeExt as _;
+
+    let mut setup = Setup::of("candidates = [\"p:m\"]").await;
+    // As `/dev/null` is, but nobody else's.
+    let pipe = setup.state.with_extension("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("is on every system").success());
+    let config = fs::read_to_string(&setup.file).expect("is there");
+    let config = config.replace("state.json", "state.pipe");
+    fs::write(&setup.file, config).expect("can be written");
+    setup.state = pipe;
+    let program = Program::start(&setup.file).await;
+    assert_eq!(served_by(&program).await, "p:m");
+    assert!(program.stop().await.success());
+    let left = fs::metadata(&setup.state).expect("is there");
+    assert!(left.file_type().is_fifo());
+}

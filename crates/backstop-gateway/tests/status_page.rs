@@ -2,7 +2,11 @@
 
 mod common;
 
+use std::process::Stdio;
+
+use backstop_gateway::callers::Hash;
 use common::Setup;
+use tokio::process::Command;
 
 /// What `script.js` reads of each part, by its own account of it.
 const OF_STATUS: [&str; 8] = [
@@ -43,6 +47,31 @@ async fn the_page_is_one_file_that_runs_nothing_but_its_own_script() {
     let html = answer.text().await.expect("it comes to its end");
     assert!(html.starts_with("<!doctype html>"));
     assert!(!html.contains("{style}") && !html.contains("{script}"));
+}
+
+/// As a person opens it whose link holds the admin key.
+#[tokio::test]
+async fn a_browser_shows_the_page_by_an_address_that_holds_a_key() {
+    let chromium = std::env::var("BACKSTOP_CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
+    let keys = format!(
+        "[keys.team]\nsha256 = \"{}\"\n[admin]\nsha256 = \"{}\"\n",
+        Hash::of("team key"),
+        Hash::of("admin"),
+    );
+    let setup = Setup::configured("", &keys).await;
+    let mut browser = Command::new(chromium);
+    browser
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"])
+        .arg("--virtual-time-budget=2000")
+        .arg(format!("http://any:admin@{}/", setup.gateway.address))
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    let shown = match tokio::time::timeout(common::BOUND, browser.output()).await {
+        Ok(Err(_)) => return eprintln!("skipped: there is no Chromium"),
+        shown => shown.expect("it is not stuck").expect("it runs"),
+    };
+    let page = String::from_utf8_lossy(&shown.stdout);
+    assert!(page.contains(">live</p>"), "{page}");
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, fs, io,
+    fmt,
+    fs::{self, File},
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -18,7 +20,7 @@ pub(crate) struct Files(BTreeMap<PathBuf, Option<[u8; 32]>>);
 impl Files {
     /// The text of the file at `path`.
     pub(super) fn read(&mut self, path: &Path) -> io::Result<String> {
-        let read = fs::read(path);
+        let read = read(path);
         // A pipe gives what is in it but once: to look again would find it changed, or wait for more.
         let is_gone = read.is_ok() && fs::metadata(path).is_ok_and(|found| !found.is_file());
         if !is_gone {
@@ -35,10 +37,23 @@ impl Files {
         let paths = self.0.keys();
         Self(
             paths
-                .map(|path| (path.clone(), fs::read(path).ok().as_deref().map(hash)))
+                .map(|path| (path.clone(), read(path).ok().as_deref().map(hash)))
                 .collect(),
         )
     }
+}
+
+/// More than any config or certificate has. A device may have no end.
+const LARGEST: u64 = 16 << 20;
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut file = File::open(path)?.take(LARGEST + 1);
+    if file.read_to_end(&mut bytes)? as u64 > LARGEST {
+        let why = "it is larger than 16 MiB";
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
+    Ok(bytes)
 }
 
 fn hash(bytes: &[u8]) -> [u8; 32] {

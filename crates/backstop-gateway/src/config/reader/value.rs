@@ -56,6 +56,10 @@ impl<'a> Value<'a> {
     /// what a file holds: a key that is to be changed while the program runs is in a file.
     pub(in crate::config) fn secret(&self) -> Option<Secret> {
         let text = self.string()?;
+        if let Some(name) = text.strip_prefix('$').filter(|name| is_shouted(name)) {
+            let instead = format!("write \"${{{name}}}\"");
+            return self.wrong("a variable in braces", &instead);
+        }
         let mut rest = text.as_str();
         let mut expanded = String::new();
         while let Some(start) = rest.find("${") {
@@ -63,8 +67,11 @@ impl<'a> Value<'a> {
                 return self.wrong("closed by `}` after `${`", "write \"${ENV_NAME}\"");
             };
             let name = &rest[start + 2..start + end];
-            if matches!(name, "" | "file:") {
-                return self.wrong("a name between `${` and `}`", "write \"${ENV_NAME}\"");
+            let is_variable = |it: u8| it.is_ascii_alphanumeric() || b"_.-".contains(&it);
+            let is_name = name.starts_with("file:") || name.bytes().all(is_variable);
+            if matches!(name, "" | "file:") || !is_name {
+                const INSTEAD: &str = "write \"${ENV_NAME}\" or \"${file:/path}\"";
+                return self.wrong("a name between `${` and `}`", INSTEAD);
             }
             expanded.push_str(&rest[..start]);
             let value = match name.strip_prefix("file:") {
@@ -204,4 +211,10 @@ impl<'a> Value<'a> {
             None => self.wrong("a table", "write it in braces: { key = … }"),
         }
     }
+}
+
+/// Whether it is written as the names of variables are, and as no key is.
+fn is_shouted(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    !name.is_empty() && bytes.all(|it| it == b'_' || it.is_ascii_uppercase() || it.is_ascii_digit())
 }

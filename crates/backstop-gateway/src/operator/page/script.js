@@ -270,9 +270,13 @@ function show(status) {
   showFailures(status.failures);
 }
 
+// Not relative to the page's own address, which may hold a name and the admin key: browsers fetch
+// from no address that does.
+const STATUS = new URL("status.json", location.origin + location.pathname);
+
 async function refresh() {
   try {
-    const response = await fetch("status.json", { cache: "no-store", signal: AbortSignal.timeout(5000) });
+    const response = await fetch(STATUS, { cache: "no-store", signal: AbortSignal.timeout(5000) });
     if (!response.ok) throw new Error(`status ${response.status}`);
     show(await response.json());
     last = Date.now();
