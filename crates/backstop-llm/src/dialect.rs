@@ -2,18 +2,20 @@
 //!
 //! A dialect has two sides. Towards a provider it is a [`Wire`]: it writes requests and reads
 //! answers, stream events and errors. Towards a caller it is a [`Front`]: it reads requests and
-//! writes answers, stream events and errors. Both sides of one dialect live in one directory, in
-//! the same files, so that what is written and what is read can be held against each other:
+//! writes answers, stream events and errors. Both sides of one dialect live in one directory, side by
+//! side, so that what is written and what is read can be held against each other:
 //!
 //! ```text
-//! src/<dialect>/mod.rs       the unit structs that implement Wire and Front, no logic
-//! src/<dialect>/request.rs   encode (to the provider), parse (from the caller)
-//! src/<dialect>/response.rs  decode (from the provider), render (to the caller)
-//! src/<dialect>/stream.rs    Decoder, Encoder
-//! src/<dialect>/error.rs     classify (from the provider), render (to the caller)
+//! src/<dialect>/mod.rs           the unit struct that implements Wire and Front, no logic
+//! src/<dialect>/request.rs       parse (from the caller)
+//! src/<dialect>/request_out.rs   encode (to the provider)
+//! src/<dialect>/response.rs      decode (from the provider), render (to the caller)
+//! src/<dialect>/stream.rs        Decoder (from the provider)
+//! src/<dialect>/stream_out.rs    Encoder (to the caller)
+//! src/<dialect>/error.rs         classify (from the provider), render (to the caller)
 //! ```
 //!
-//! A new dialect is a variant of [`Dialect`] and the two unit structs.
+//! A new dialect is a variant of [`Dialect`] and such a unit struct.
 
 use std::{fmt, str::FromStr};
 

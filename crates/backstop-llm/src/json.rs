@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::{Dialect, Error, lenient, wrong};
+use crate::{Dialect, Error, object::Object, wrong};
 
 /// Reads a value out of bytes. They are looked at once for being text at all, and not again string
 /// by string.
@@ -15,6 +15,20 @@ pub(crate) fn from_bytes<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, s
         // Says where it is no text.
         Err(_) => serde_json::from_slice(bytes),
     }
+}
+
+/// Reads a plain answer.
+pub(crate) fn answer<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
+    from_bytes(body).map_err(|error| {
+        Error::malformed("the answer is not JSON of the right shape").with_source(error)
+    })
+}
+
+/// Reads an event of a stream.
+pub(crate) fn event<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Result<T, Error> {
+    from_bytes(data).map_err(|error| {
+        Error::malformed("an event of the stream can't be read").with_source(error)
+    })
 }
 
 /// A piece of JSON kept as the bytes it came in: a tool's schema, a field that we don't know.
@@ -58,14 +72,12 @@ impl Json {
         self.get() == "null"
     }
 
-    /// What it says it is, under `type`.
-    pub(crate) fn kind(&self) -> String {
-        #[derive(Default, Deserialize)]
-        struct Kind {
-            #[serde(default, rename = "type", deserialize_with = "lenient::scalar")]
-            kind: String,
-        }
-        self.read::<Kind>().unwrap_or_default().kind
+    /// The word that it has under this name; an empty one where it has none.
+    pub(crate) fn word(&self, name: &str) -> String {
+        let object = Object::parse(self.get().as_bytes()).unwrap_or_default();
+        let word = object.get(name);
+        word.and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .unwrap_or_default()
     }
 
     /// Reads a value out of it.

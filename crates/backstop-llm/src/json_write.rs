@@ -1,4 +1,8 @@
-//! JSON written by hand where a stream is rendered event by event.
+//! JSON written by hand: a stream event by event, a request field by field.
+
+use serde::Serialize;
+
+use crate::Json;
 
 /// Writes a JSON string, quotes and escapes included.
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
@@ -30,23 +34,63 @@ pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Adds fields at the end of an object that is written already.
-pub(crate) fn add_fields<'a>(
-    object: &mut Vec<u8>,
-    fields: impl IntoIterator<Item = &'a (String, crate::Json)>,
-) {
-    if object.last() != Some(&b'}') {
-        return;
-    }
-    for (name, value) in fields {
-        object.pop();
-        if object.last() != Some(&b'{') {
-            object.push(b',');
+/// Writes an object, field by field.
+pub(crate) fn object(out: &mut Vec<u8>, write: impl FnOnce(&mut Fields<'_>)) {
+    out.push(b'{');
+    write(&mut Fields(out));
+    out.push(b'}');
+}
+
+/// The fields of an object that is being written.
+pub(crate) struct Fields<'a>(&'a mut Vec<u8>);
+
+impl Fields<'_> {
+    fn name(&mut self, name: &str) {
+        // No value ends like this.
+        if self.0.last() != Some(&b'{') {
+            self.0.push(b',');
         }
-        string(object, name);
-        object.push(b':');
-        object.extend_from_slice(value.get().as_bytes());
-        object.push(b'}');
+        string(self.0, name);
+        self.0.push(b':');
+    }
+
+    /// Adds a field.
+    pub(crate) fn set(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        self.name(name);
+        // Writing to memory does not fail.
+        let _ = serde_json::to_writer(&mut *self.0, value);
+    }
+
+    /// Adds a field, if it has a value.
+    pub(crate) fn some(&mut self, name: &str, value: Option<impl Serialize>) {
+        if let Some(value) = value {
+            self.set(name, &value);
+        }
+    }
+
+    /// Adds a field, if anything is in its list.
+    pub(crate) fn list(&mut self, name: &str, list: &[impl Serialize]) {
+        if !list.is_empty() {
+            self.set(name, list);
+        }
+    }
+
+    /// Adds a field, if it is so.
+    pub(crate) fn flag(&mut self, name: &str, is: bool) {
+        self.some(name, is.then_some(true));
+    }
+
+    /// Adds a field whose value is an object.
+    pub(crate) fn object(&mut self, name: &str, write: impl FnOnce(&mut Fields<'_>)) {
+        self.name(name);
+        object(self.0, write);
+    }
+
+    /// Adds fields as they came.
+    pub(crate) fn extend<'a>(&mut self, fields: impl IntoIterator<Item = &'a (String, Json)>) {
+        for (name, value) in fields {
+            self.set(name, value);
+        }
     }
 }
 

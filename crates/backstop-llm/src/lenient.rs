@@ -1,8 +1,7 @@
 //! Fields of answers that we can do without, which must not spoil the rest: absent, `null` and of
 //! the wrong type are all alike none.
 //!
-//! They are read in one go. What may be anything is read by
-//! [`lenient`](crate::wire_text::lenient), which goes over it once to find its end.
+//! They are read in one go, but for [`any`], which goes over a value once to find its end.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -12,6 +11,16 @@ use serde::{
 };
 
 use crate::wire_text::Text;
+
+/// Anything.
+pub(crate) fn any<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    let raw = <&serde_json::value::RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).unwrap_or_default())
+}
 
 /// A word or a number.
 pub(crate) fn scalar<'de, D, T>(deserializer: D) -> Result<T, D::Error>

@@ -8,6 +8,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use crate::Json;
+
 /// A JSON object read one level deep: names in their order, values as they were written.
 ///
 /// It is how a request is changed in one field and left alone in all others.
@@ -48,6 +50,13 @@ impl<'a> Object<'a> {
             .rev()
             .find(|(n, _)| n == name)
             .map(|(_, value)| &**value)
+    }
+
+    /// What the list under this name holds; nothing where there is none.
+    pub(crate) fn list(&self, name: &str) -> Vec<Json> {
+        let list = self.get(name);
+        list.and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .unwrap_or_default()
     }
 
     /// All fields in their order.

@@ -115,8 +115,7 @@ impl Plan {
         }
         if let Some(system) = &self.system {
             let chat = chat.to_mut();
-            chat.messages
-                .retain(|message| !matches!(message.role, Role::System | Role::Developer));
+            chat.messages.retain(|message| !message.role.is_operator());
             chat.messages.insert(0, Message::text(Role::System, system));
         }
         if !self.append.is_empty() {
@@ -206,9 +205,7 @@ fn lose(chat: &mut Chat, lost: Needs) {
             Need::Seed => sampling.seed = None,
             Need::SingleToolCalls => chat.parallel_tool_calls = None,
             Need::Stop => chat.stop.clear(),
-            Need::System => chat
-                .messages
-                .retain(|m| !matches!(m.role, Role::System | Role::Developer)),
+            Need::System => chat.messages.retain(|message| !message.role.is_operator()),
             Need::Temperature => sampling.temperature = None,
             Need::Tools => {
                 chat.tools.clear();

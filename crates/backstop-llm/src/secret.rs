@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use http::HeaderValue;
+
 /// A credential. It is never printed: its `Debug` shows that there is one, and nothing of it.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Secret(Arc<str>);
@@ -17,6 +19,18 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// The same, as a bearer's.
+    pub(crate) fn bearer(&self) -> Self {
+        Self::from(format!("Bearer {}", self.expose()))
+    }
+
+    /// As a header's value, which is never printed either; none where it can't be one.
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
+        let mut value = HeaderValue::try_from(self.expose()).ok()?;
+        value.set_sensitive(true);
+        Some(value)
     }
 }
 

@@ -58,14 +58,3 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for TextOr<T> {
         deserializer.deserialize_any(Either(PhantomData))
     }
 }
-
-/// A field's value: absent, `null` and of the wrong type are all alike the default. For answers,
-/// where a field that we can do without must not spoil the rest.
-pub(crate) fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    let raw = <&serde_json::value::RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(raw.get()).unwrap_or_default())
-}

@@ -7,14 +7,19 @@ use super::{Abilities, Need, Needs, Resumes};
 use crate::Dialect;
 
 pub(super) fn abilities(dialect: Dialect, model: &str) -> Abilities {
-    // `anthropic/claude-…` at a router, `models/gemini-…` at Google.
-    let name = model.rsplit('/').next().unwrap_or(model);
+    let name = base_name(model);
     match dialect {
         Dialect::Anthropic => anthropic(name),
         Dialect::Gemini => gemini(name),
         Dialect::OpenAi => openai(name),
         Dialect::Responses => responses(name),
     }
+}
+
+/// A model's name without what stands before it: `anthropic/claude-…` at a router, `models/gemini-…`
+/// at Google.
+pub(crate) fn base_name(model: &str) -> &str {
+    model.rsplit('/').next().unwrap_or(model)
 }
 
 fn anthropic(name: &str) -> Abilities {
@@ -163,6 +168,6 @@ fn responses(name: &str) -> Abilities {
 /// Whether a Claude model decides by itself how much to think, within an effort: those from 4.6
 /// on. Earlier ones are given a budget.
 pub(crate) fn thinks_adaptively(model: &str) -> bool {
-    let name = model.rsplit('/').next().unwrap_or(model);
+    let name = base_name(model);
     name.starts_with("claude-") && anthropic(name).resumes == Resumes::Instruction
 }

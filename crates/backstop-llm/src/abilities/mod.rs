@@ -5,7 +5,10 @@ mod family;
 mod need;
 mod needs;
 
-pub(crate) use self::{family::thinks_adaptively, needs::lost_field};
+pub(crate) use self::{
+    family::{base_name, thinks_adaptively},
+    needs::lost_field,
+};
 
 pub use self::{
     estimate::estimate_tokens,

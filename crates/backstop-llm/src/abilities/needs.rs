@@ -1,7 +1,7 @@
 //! What a request needs, read off it.
 
 use super::{Need, Needs};
-use crate::{Chat, Dialect, Part, ReasoningMode, ResponseFormat, Role, Source, Tool, ToolChoice};
+use crate::{Chat, Dialect, Part, ResponseFormat, Role, Source, Tool, ToolChoice};
 
 /// What a request needs of a candidate of dialect `target` beyond text.
 ///
@@ -15,10 +15,7 @@ pub fn needs(chat: &Chat, target: Dialect) -> Needs {
         }
     };
     for message in &chat.messages {
-        need(
-            matches!(message.role, Role::System | Role::Developer),
-            Need::System,
-        );
+        need(message.role.is_operator(), Need::System);
         for part in &message.content {
             part_needs(part, target, &mut need);
             // Of a model's own pictures only Google's dialect tells, and whoever made them.
@@ -57,12 +54,8 @@ pub fn needs(chat: &Chat, target: Dialect) -> Needs {
     need(sampling.n.is_some_and(|n| n > 1), Need::Choices);
     need(sampling.logprobs == Some(true), Need::Logprobs);
     need(!chat.stop.is_empty(), Need::Stop);
-    let thinks = chat.reasoning.as_ref().is_some_and(|reasoning| {
-        reasoning.mode != Some(ReasoningMode::Disabled)
-            && reasoning.effort.as_deref() != Some("none")
-            && (reasoning.mode.is_some()
-                || reasoning.effort.is_some()
-                || reasoning.budget.is_some())
+    let thinks = chat.reasoning.as_ref().is_some_and(|it| {
+        !it.is_off() && (it.mode.is_some() || it.effort.is_some() || it.budget.is_some())
     });
     need(thinks, Need::Reasoning);
     need(lost_field(chat, target).is_some(), Need::Fields);

@@ -7,45 +7,41 @@ use serde_json::json;
 
 use crate::{
     Citation, Dialect, Document, Error, Image, Json, Part, Signature, Source, Thinking, ToolCall,
-    ToolResult,
-    wire_text::{TextOr, lenient},
-    wrong,
+    ToolResult, lenient, wire_text::TextOr, wrong,
 };
 
 /// A content block on the wire, with the fields of all kinds of it.
 #[derive(Default, Deserialize, Serialize)]
+#[serde(default)]
 pub(super) struct WireBlock {
     #[serde(rename = "type")]
     pub(super) kind: Cow<'static, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) text: Option<String>,
-    #[serde(
-        default,
-        deserialize_with = "lenient",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(deserialize_with = "lenient::any")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) citations: Vec<Json>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) thinking: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) signature: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) data: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) source: Option<WireSource>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) title: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) input: Option<Json>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tool_use_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) content: Option<Json>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) is_error: Option<bool>,
 }
 
@@ -65,11 +61,11 @@ const KINDS: [&str; 7] = [
 pub(super) struct WireSource {
     #[serde(rename = "type")]
     kind: Cow<'static, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     media_type: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
 }
 
@@ -124,7 +120,7 @@ pub(super) fn read_content(content: TextOr<Json>) -> Result<Vec<Part>, Error> {
 pub(super) fn read_block(json: Json) -> Result<Part, Error> {
     let block = match wrong::read(Dialect::Anthropic, "messages.content", json.get()) {
         Ok(block) => block,
-        Err(error) if KINDS.contains(&&*json.kind()) => return Err(error),
+        Err(error) if KINDS.contains(&&*json.word("type")) => return Err(error),
         // Blocks of other kinds may hold anything, under these names too.
         Err(_) => WireBlock::default(),
     };

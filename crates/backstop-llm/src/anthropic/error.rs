@@ -11,30 +11,30 @@ use crate::{
         view::{AttemptView, UsageView, attempts},
         words,
     },
-    wire_text::lenient,
+    lenient,
 };
 
 #[derive(Default, Deserialize)]
 struct Wire {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     error: Inner,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     request_id: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 struct Inner {
-    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    #[serde(default, rename = "type", deserialize_with = "lenient::any")]
     kind: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     message: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     details: Details,
 }
 
 #[derive(Default, Deserialize)]
 struct Details {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     error_code: Option<String>,
 }
 

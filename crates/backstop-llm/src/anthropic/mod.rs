@@ -9,7 +9,7 @@ mod stream;
 mod stream_out;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 
 use crate::{
     ChatRequest, Completion, Dialect, Error, Secret,
@@ -31,8 +31,7 @@ impl Wire for Anthropic {
     }
 
     fn authorize(&self, key: &Secret, headers: &mut HeaderMap) {
-        if let Ok(mut value) = HeaderValue::try_from(key.expose()) {
-            value.set_sensitive(true);
+        if let Some(value) = key.header() {
             headers.insert("x-api-key", value);
         }
     }

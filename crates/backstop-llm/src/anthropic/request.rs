@@ -15,17 +15,14 @@ struct WireMessage {
     content: TextOr<Json>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct WireTool {
-    #[serde(default, rename = "type")]
+    #[serde(rename = "type")]
     kind: Option<String>,
-    #[serde(default)]
     name: String,
-    #[serde(default)]
     description: Option<String>,
-    #[serde(default)]
     input_schema: Option<Json>,
-    #[serde(default)]
     strict: Option<bool>,
 }
 
@@ -33,9 +30,7 @@ struct WireTool {
 struct WireChoice {
     #[serde(rename = "type")]
     kind: String,
-    #[serde(default)]
     name: Option<String>,
-    #[serde(default)]
     disable_parallel_tool_use: Option<bool>,
 }
 
@@ -43,29 +38,23 @@ struct WireChoice {
 struct WireThinking {
     #[serde(rename = "type")]
     kind: String,
-    #[serde(default)]
     budget_tokens: Option<u64>,
-    #[serde(default)]
     display: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 struct OutputConfig {
-    #[serde(default)]
     effort: Option<String>,
-    #[serde(default)]
     format: Option<WireFormat>,
 }
 
 #[derive(Deserialize)]
 struct WireFormat {
-    #[serde(default)]
     schema: Option<Json>,
 }
 
 #[derive(Default, Deserialize)]
 struct Metadata {
-    #[serde(default)]
     user_id: Option<String>,
 }
 

@@ -6,9 +6,8 @@ use serde_json::json;
 
 use super::block::{To, write_block};
 use crate::{
-    Chat, ChatRequest, Dialect, Error, Json, Message, Part, Reasoning, ReasoningMode,
-    ResponseFormat, Role, Tool, ToolChoice, abilities::thinks_adaptively, dialect::Encoded,
-    object::Object, plan::Plan,
+    Chat, ChatRequest, Dialect, Error, Json, Message, Original, Part, Reasoning, ResponseFormat,
+    Role, Tool, ToolChoice, abilities::thinks_adaptively, dialect::Encoded, json_write, plan::Plan,
 };
 
 /// The version of the API, which every request must name.
@@ -20,7 +19,7 @@ const MAX_TOKENS: u64 = 4096;
 pub(super) fn encode(request: &ChatRequest, plan: &Plan) -> Result<Encoded, Error> {
     let body = match request.original() {
         Some(original) if original.dialect == Dialect::Anthropic && plan.keeps_original() => {
-            patch(request.chat(), &original.body, plan)?
+            patch(request.chat(), original, plan)?
         }
         _ => translate(&plan.chat(request), plan),
     };
@@ -34,9 +33,8 @@ pub(super) fn encode(request: &ChatRequest, plan: &Plan) -> Result<Encoded, Erro
 }
 
 /// The caller's own bytes, with the few fields changed that have to be.
-fn patch(chat: &Chat, body: &[u8], plan: &Plan) -> Result<Vec<u8>, Error> {
-    let mut object = Object::parse(body)
-        .map_err(|error| Error::invalid(format!("the body is not JSON: {error}")))?;
+fn patch(chat: &Chat, original: &Original, plan: &Plan) -> Result<Vec<u8>, Error> {
+    let mut object = original.object()?;
     if let Some(model) = &plan.model {
         object.set("model", model);
     }
@@ -50,10 +48,7 @@ fn patch(chat: &Chat, body: &[u8], plan: &Plan) -> Result<Vec<u8>, Error> {
         object.set("system", system);
     }
     if !plan.append.is_empty() {
-        let mut messages: Vec<Json> = object
-            .get("messages")
-            .and_then(|raw| serde_json::from_str(raw.get()).ok())
-            .unwrap_or_default();
+        let mut messages = object.list("messages");
         let added = write_messages(&plan.append);
         messages.extend(added.iter().map(Json::of));
         object.set("messages", &messages);
@@ -62,52 +57,9 @@ fn patch(chat: &Chat, body: &[u8], plan: &Plan) -> Result<Vec<u8>, Error> {
 }
 
 #[derive(Serialize)]
-struct WireRequest<'a> {
-    model: &'a str,
-    max_tokens: u64,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    system: Vec<Json>,
-    messages: Vec<WireMessage>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<Json>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_choice: Option<Json>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_k: Option<u64>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    stop_sequences: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thinking: Option<Json>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output_config: Option<OutputConfig<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<Json>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    stream: bool,
-}
-
-#[derive(Serialize)]
 struct WireMessage {
     role: &'static str,
     content: Vec<Json>,
-}
-
-#[derive(Default, Serialize)]
-struct OutputConfig<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    effort: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    format: Option<WireFormat<'a>>,
-}
-
-#[derive(Serialize)]
-struct WireFormat<'a> {
-    r#type: &'static str,
-    schema: &'a Json,
 }
 
 /// The request written anew.
@@ -118,58 +70,57 @@ fn translate(chat: &Chat, plan: &Plan) -> Vec<u8> {
         .or(plan.max_output)
         .unwrap_or(MAX_TOKENS)
         .min(limit);
-    let system = chat
-        .messages
-        .iter()
-        .filter(|message| is_system(message))
+    let system = chat.messages.iter().filter(|it| it.role.is_operator());
+    let system: Vec<_> = system
         .flat_map(|message| &message.content)
         .filter_map(|part| write_block(part, To::Provider))
         .collect();
+    let tools: Vec<_> = chat.tools.iter().filter_map(write_tool).collect();
     let (thinking, effort) = match &chat.reasoning {
         Some(reasoning) => write_reasoning(reasoning, &chat.model, max_tokens),
         None => (None, None),
     };
-    let format = match &chat.format {
-        ResponseFormat::Schema { schema, .. } => Some(WireFormat {
-            r#type: "json_schema",
-            schema,
-        }),
+    let schema = match &chat.format {
+        ResponseFormat::Schema { schema, .. } => Some(schema),
         _ => None,
     };
-    let output = OutputConfig { effort, format };
-    let wire = WireRequest {
-        model: &chat.model,
-        max_tokens,
-        system,
-        messages: write_messages(&chat.messages),
-        tools: chat.tools.iter().filter_map(write_tool).collect(),
-        tool_choice: write_tool_choice(chat),
-        temperature: chat.sampling.temperature,
-        top_p: chat.sampling.top_p,
-        top_k: chat.sampling.top_k,
-        stop_sequences: &chat.stop,
-        thinking,
-        output_config: (output.effort.is_some() || output.format.is_some()).then_some(output),
-        metadata: chat
-            .user
-            .as_ref()
-            .map(|user| Json::of(&json!({ "user_id": user }))),
-        stream: chat.stream,
-    };
-    let mut body = serde_json::to_vec(&wire).unwrap_or_default();
-    crate::json_write::add_fields(&mut body, chat.extra_for(Dialect::Anthropic));
+    let mut body = Vec::new();
+    json_write::object(&mut body, |body| {
+        body.set("model", &chat.model);
+        body.set("max_tokens", &max_tokens);
+        body.list("system", &system);
+        body.set("messages", &write_messages(&chat.messages));
+        body.list("tools", &tools);
+        body.some("tool_choice", write_tool_choice(chat));
+        body.some("temperature", chat.sampling.temperature);
+        body.some("top_p", chat.sampling.top_p);
+        body.some("top_k", chat.sampling.top_k);
+        body.list("stop_sequences", &chat.stop);
+        body.some("thinking", thinking);
+        if effort.is_some() || schema.is_some() {
+            body.object("output_config", |output| {
+                output.some("effort", effort);
+                if let Some(schema) = schema {
+                    output.object("format", |format| {
+                        format.set("type", "json_schema");
+                        format.set("schema", schema);
+                    });
+                }
+            });
+        }
+        let user = chat.user.as_ref();
+        body.some("metadata", user.map(|user| json!({ "user_id": user })));
+        body.flag("stream", chat.stream);
+        body.extend(chat.extra_for(Dialect::Anthropic));
+    });
     body
-}
-
-fn is_system(message: &Message) -> bool {
-    matches!(message.role, Role::System | Role::Developer)
 }
 
 /// Writes the conversation in turns: what one side says in several messages becomes one, and tool
 /// results come before what else a person says, as the dialect wants it.
 fn write_messages(messages: &[Message]) -> Vec<WireMessage> {
     let mut turns: Vec<WireMessage> = Vec::new();
-    for message in messages.iter().filter(|message| !is_system(message)) {
+    for message in messages.iter().filter(|it| !it.role.is_operator()) {
         let role = match message.role {
             Role::Assistant => "assistant",
             _ => "user",
@@ -246,8 +197,7 @@ fn write_reasoning<'a>(
     max_tokens: u64,
 ) -> (Option<Json>, Option<&'a str>) {
     let effort = reasoning.effort.as_deref();
-    let off = reasoning.mode == Some(ReasoningMode::Disabled) || effort == Some("none");
-    if off {
+    if reasoning.is_off() {
         return (Some(Json::of(&json!({ "type": "disabled" }))), None);
     }
     if thinks_adaptively(model) {
@@ -255,10 +205,9 @@ fn write_reasoning<'a>(
         if let Some(visible) = reasoning.visible {
             thinking["display"] = if visible { "summarized" } else { "omitted" }.into();
         }
-        let effort = match effort {
+        let effort = match reasoning.effort_word() {
             Some("minimal") => Some("low"),
-            Some(effort) => Some(effort),
-            None => reasoning.budget.map(effort_of),
+            effort => effort,
         };
         return (Some(Json::of(&thinking)), effort);
     }
@@ -272,12 +221,4 @@ fn write_reasoning<'a>(
     let thinking =
         (budget >= 1024).then(|| Json::of(&json!({ "type": "enabled", "budget_tokens": budget })));
     (thinking, None)
-}
-
-const fn effort_of(budget: u64) -> &'static str {
-    match budget {
-        0..=2048 => "low",
-        2049..=8192 => "medium",
-        _ => "high",
-    }
 }

@@ -118,9 +118,7 @@ pub(super) fn write_stop<'a>(reason: &'a FinishReason, sequence: Option<&str>) -
 }
 
 pub(super) fn decode(body: &[u8]) -> Result<Completion, Error> {
-    let wire: WireCompletion = json::from_bytes(body).map_err(|e| {
-        Error::malformed("the answer is not JSON of the right shape").with_source(e)
-    })?;
+    let wire: WireCompletion = json::answer(body)?;
     let content = match wire.content {
         Some(content) if wire.kind != "error" => content,
         _ if crate::object::Object::parse(body).is_ok_and(|o| o.get("error").is_some()) => {

@@ -97,12 +97,9 @@ impl Decoder for Reader {
         if data.is_empty() || data.starts_with(b"[DONE]") {
             return Ok(());
         }
-        let wire: WireEvent<'_> = json::from_bytes(data).map_err(|e| {
-            if *event.name == *b"error" {
-                error::classify(None, data)
-            } else {
-                Error::malformed("an event of the stream can't be read").with_source(e)
-            }
+        let wire: WireEvent<'_> = json::event(data).map_err(|malformed| match &*event.name {
+            b"error" => error::classify(None, data),
+            _ => malformed,
         })?;
         let name = String::from_utf8_lossy(&event.name);
         let kind = wire.kind.clone().map_or(name, |Text(kind)| kind);

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Chunk, Dialect, Error, Event, FinishReason, Usage,
     dialect::Encoder,
-    error::view::attempts,
+    error::view,
     json_write::{number, string},
 };
 
@@ -294,11 +294,7 @@ impl Encoder for Writer {
                     self.note(event);
                 }
                 self.tell(out);
-                out.extend_from_slice(&raw.bytes);
-                // Some servers forget the blank line after their last event.
-                while !out.ends_with(b"\n\n") && !out.ends_with(b"\n\r\n") {
-                    out.push(b'\n');
-                }
+                raw.write(out);
             }
             _ => {
                 for event in &chunk.events {
@@ -309,11 +305,7 @@ impl Encoder for Writer {
     }
 
     fn served(&mut self, served: &ServedBy, _: &mut Vec<u8>) {
-        self.served = Some(json!({
-            "served_by": served.to_string(),
-            "degraded": served.degraded,
-            "attempts": attempts(&served.trail),
-        }));
+        self.served = Some(view::served(served));
     }
 
     fn error(&mut self, error: &Error, out: &mut Vec<u8>) {

@@ -1,23 +1,18 @@
 //! How far an answer has come, and whether it can be gone on with from there.
 
 use crate::{
-    Chat, ChatRequest, Dialect, Error, Event, ReasoningMode, ResponseFormat, Resume, Usage,
-    abilities,
+    Chat, ChatRequest, Dialect, Error, Event, Reasoning, ResponseFormat, Resume, Usage, abilities,
 };
 
 /// Whether the answer to a request may be continued at all.
 pub(super) fn may_continue(request: &ChatRequest) -> bool {
     let chat = request.chat();
-    let thinks = chat
-        .reasoning
-        .as_ref()
-        .is_some_and(|reasoning| reasoning.mode != Some(ReasoningMode::Disabled));
     request.is_streamed()
         && !request.is_continuation_refused()
         && chat.format == ResponseFormat::Text
         && chat.sampling.n.is_none_or(|n| n <= 1)
         && chat.sampling.logprobs != Some(true)
-        && !thinks
+        && chat.reasoning.as_ref().is_none_or(Reasoning::is_off)
 }
 
 /// How far an answer has come.

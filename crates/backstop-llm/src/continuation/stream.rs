@@ -62,8 +62,7 @@ impl<S> Continued<S> {
     }
 
     /// Takes note of a chunk, and makes it part of one answer with those before it.
-    fn pass_on(&mut self, chunk: Chunk) -> Chunk {
-        let mut chunk = chunk;
+    fn pass_on(&mut self, mut chunk: Chunk) -> Chunk {
         if let Some(seam) = &mut self.seam {
             // The bytes name another answer than the one that the caller is reading.
             chunk.raw = None;
@@ -147,9 +146,7 @@ where
             Err(refusal) => {
                 let trail = refusal.trail().unwrap_or(trail);
                 if let Some(served) = &mut self.served {
-                    for attempt in trail.attempts() {
-                        served.trail.push(attempt.clone());
-                    }
+                    add(&mut served.trail, trail);
                 }
                 return Err(self.give_up(error));
             }
@@ -165,9 +162,7 @@ where
         served.degraded |= by.as_ref().is_some_and(|by| by.degraded);
         // The stamp has the whole trail; without one it is what was seen from here.
         let trail = by.as_ref().map_or(trail, |by| &by.trail);
-        for attempt in trail.attempts() {
-            served.trail.push(attempt.clone());
-        }
+        add(&mut served.trail, trail);
         self.ready.push_back(Chunk {
             served: Some(served.clone()),
             ..Chunk::default()
@@ -187,6 +182,11 @@ where
 
 /// Nothing in it is pinned in place: the service is only cloned from.
 impl<S> Unpin for Continued<S> {}
+
+fn add(trail: &mut Trail, more: &Trail) {
+    let attempts = more.attempts().iter().cloned();
+    attempts.for_each(|attempt| trail.push(attempt));
+}
 
 /// The events of a continuation, without its beginning and what it repeats.
 fn join(events: Vec<Event>, seam: &mut Seam) -> Vec<Event> {

@@ -1,9 +1,10 @@
-//! What a caller is told of an error, in any dialect.
+//! What a caller is told of failures, in any dialect.
 
 use std::borrow::Cow;
 
-use backstop_core::{FaultKind, Trail};
+use backstop_core::{FaultKind, ServedBy, Trail};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::Error;
 use crate::Usage;
@@ -37,6 +38,15 @@ pub(crate) fn attempts(trail: &Trail) -> Vec<AttemptView<'_>> {
             retry_after_ms: attempt.fault.retry_after().map(millis),
         })
         .collect()
+}
+
+/// Who served a streamed answer and what failed on the way, as a caller is told at its end.
+pub(crate) fn served(served: &ServedBy) -> Value {
+    json!({
+        "served_by": served.to_string(),
+        "degraded": served.degraded,
+        "attempts": attempts(&served.trail),
+    })
 }
 
 /// Tokens used up to where an answer broke off.

@@ -4,23 +4,23 @@ use backstop_core::{Fault, FaultKind, HttpStatus, RetryHint};
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::{Error, Json, error::words, wire_text::lenient};
+use crate::{Error, Json, error::words, lenient};
 
 #[derive(Default, Deserialize)]
 struct Body {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     error: Fields,
 }
 
 #[derive(Default, Deserialize)]
 struct Fields {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     code: Option<u16>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     message: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     status: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     details: Vec<Detail>,
 }
 
@@ -28,18 +28,18 @@ struct Fields {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Detail {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     reason: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     retry_delay: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     violations: Vec<Violation>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Violation {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     quota_id: String,
 }
 

@@ -4,11 +4,11 @@
 
 mod error;
 mod part;
-mod request;
+mod request_out;
 mod response;
 mod stream;
 
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 
 use crate::{
     ChatRequest, Completion, Dialect, Error, Secret,
@@ -30,14 +30,13 @@ impl Wire for Gemini {
     }
 
     fn authorize(&self, key: &Secret, headers: &mut HeaderMap) {
-        if let Ok(mut value) = HeaderValue::try_from(key.expose()) {
-            value.set_sensitive(true);
+        if let Some(value) = key.header() {
             headers.insert("x-goog-api-key", value);
         }
     }
 
     fn encode(&self, request: &ChatRequest, plan: &Plan) -> Result<Encoded, Error> {
-        Ok(request::encode(&plan.chat(request)))
+        Ok(request_out::encode(&plan.chat(request)))
     }
 
     fn decode(&self, body: &[u8]) -> Result<Completion, Error> {

@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 
 use super::{error, part::read_part, stream::Reader};
 use crate::{
-    Choice, Citation, Collector, Completion, Dialect, Error, FinishReason, Json, Part, Usage,
-    dialect::Decoder as _, json, lenient, wire_text::lenient,
+    Choice, Citation, Completion, Dialect, Error, FinishReason, Json, Part, Usage,
+    dialect::Decoder as _, json, lenient,
 };
 
 /// An answer, or one piece of a streamed one.
@@ -20,7 +20,7 @@ pub(super) struct WireAnswer<'a> {
     pub(super) model_version: String,
     #[serde(default)]
     pub(super) candidates: Option<Vec<WireCandidate>>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     pub(super) prompt_feedback: Feedback,
     #[serde(default, deserialize_with = "lenient::object")]
     pub(super) usage_metadata: Option<WireUsage>,
@@ -30,11 +30,9 @@ pub(super) struct WireAnswer<'a> {
 
 /// Why a prompt was not answered.
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct Feedback {
-    #[serde(default)]
     block_reason: Option<String>,
-    #[serde(default)]
     block_reason_message: Option<String>,
 }
 
@@ -44,11 +42,11 @@ pub(super) struct Feedback {
 pub(super) struct WireCandidate {
     #[serde(default, deserialize_with = "lenient::scalar")]
     pub(super) index: u32,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     pub(super) content: WireContent,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     pub(super) finish_reason: Option<Word>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     pub(super) grounding_metadata: Grounding,
 }
 
@@ -134,9 +132,7 @@ impl Grounding {
 impl<'a> WireAnswer<'a> {
     /// Reads one, where it is an answer and not an error or a refusal to answer at all.
     pub(super) fn read(body: &'a [u8]) -> Result<Self, Error> {
-        let answer: Self = json::from_bytes(body).map_err(|e| {
-            Error::malformed("the answer is not JSON of the right shape").with_source(e)
-        })?;
+        let answer: Self = json::answer(body)?;
         if answer.error.is_some_and(|raw| raw.get() != "null") {
             return Err(error::classify(None, body));
         }
@@ -221,9 +217,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Completion, Error> {
 
 /// Reads the list that a stream is to whom did not ask for events.
 fn decode_list(body: &[u8]) -> Result<Completion, Error> {
-    let pieces: Vec<&RawValue> = json::from_bytes(body).map_err(|e| {
-        Error::malformed("the answer is not JSON of the right shape").with_source(e)
-    })?;
+    let pieces: Vec<&RawValue> = json::answer(body)?;
     let mut reader = Reader::default();
     let mut events = Vec::new();
     for piece in pieces {
@@ -232,9 +226,7 @@ fn decode_list(body: &[u8]) -> Result<Completion, Error> {
     if !reader.is_whole() {
         return Err(Error::malformed("the answer does not say why it ended"));
     }
-    let mut collector = Collector::new();
-    events.into_iter().for_each(|event| collector.push(event));
-    Ok(collector.finish())
+    Ok(events.into_iter().collect())
 }
 
 fn read_candidate(candidate: WireCandidate, response: &str) -> Result<Choice, Error> {

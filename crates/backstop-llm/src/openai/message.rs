@@ -1,103 +1,81 @@
 //! Messages and their parts, as requests and answers have them alike.
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::{
     part::{read_part, write_content, write_part},
     thought::{WireExtra, WireReasoning, thoughts},
 };
 use crate::{
-    Citation, Dialect, Error, Json, Message, Part, Role, ToolCall, ToolResult,
-    wire_text::{TextOr, lenient},
+    Citation, Dialect, Error, Json, Message, Part, Role, ToolCall, ToolResult, lenient,
+    wire_text::TextOr,
 };
 
 /// A message on the wire.
 #[derive(Default, Deserialize, Serialize)]
+#[serde(default)]
 pub(super) struct WireMessage {
-    #[serde(default, deserialize_with = "crate::lenient::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     pub(super) role: String,
-    #[serde(default)]
     pub(super) content: Option<TextOr<Json>>,
-    #[serde(
-        default,
-        deserialize_with = "lenient",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(deserialize_with = "lenient::any")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<String>,
-    #[serde(
-        default,
-        deserialize_with = "lenient",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(deserialize_with = "lenient::any")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) refusal: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tool_calls: Option<Vec<WireToolCall>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) function_call: Option<WireFunctionCall>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tool_call_id: Option<String>,
-    #[serde(
-        default,
-        deserialize_with = "lenient",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(deserialize_with = "lenient::any")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reasoning_content: Option<String>,
-    #[serde(default, deserialize_with = "lenient", skip_serializing)]
+    #[serde(deserialize_with = "lenient::any", skip_serializing)]
     pub(super) reasoning: Option<String>,
-    #[serde(
-        default,
-        deserialize_with = "lenient",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(deserialize_with = "lenient::any")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) reasoning_details: Vec<WireReasoning>,
-    #[serde(
-        default,
-        deserialize_with = "lenient",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(deserialize_with = "lenient::any")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) annotations: Vec<Json>,
     /// The pictures that a model made, as OpenRouter has them.
-    #[serde(
-        default,
-        deserialize_with = "lenient",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(deserialize_with = "lenient::any")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) images: Vec<Json>,
 }
 
 /// A tool call on the wire.
-#[derive(Deserialize, Serialize)]
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default)]
 pub(super) struct WireToolCall {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(deserialize_with = "lenient::any")]
     pub(super) id: String,
-    #[serde(default, rename = "type", skip_deserializing)]
+    #[serde(rename = "type", skip_deserializing)]
     kind: &'static str,
-    #[serde(default)]
     function: Option<WireFunctionCall>,
-    #[serde(
-        default,
-        deserialize_with = "lenient",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(deserialize_with = "lenient::any")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) extra_content: Option<WireExtra>,
 }
 
 /// Which function, and with what.
 #[derive(Default, Deserialize, Serialize)]
+#[serde(default)]
 pub(super) struct WireFunctionCall {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(deserialize_with = "lenient::any")]
     name: String,
     /// A string that holds JSON; with some servers the JSON itself.
-    #[serde(default)]
     arguments: Option<Json>,
 }
 
 // ===== from the wire =====
 
 /// Reads the text of a JSON string, or the JSON itself where it is none.
-pub(super) fn text_or_json(raw: &RawValue) -> String {
-    serde_json::from_str(raw.get()).unwrap_or_else(|_| match raw.get() {
+pub(super) fn text_or_json(json: &str) -> String {
+    serde_json::from_str(json).unwrap_or_else(|_| match json {
         "null" => String::new(),
         json => json.to_owned(),
     })
@@ -105,15 +83,7 @@ pub(super) fn text_or_json(raw: &RawValue) -> String {
 
 impl WireFunctionCall {
     fn into_call(self, id: String) -> ToolCall {
-        let arguments = self.arguments.map(|json| {
-            json.read::<String>().unwrap_or_else(|_| {
-                if json.is_null() {
-                    String::new()
-                } else {
-                    json.to_string()
-                }
-            })
-        });
+        let arguments = self.arguments.map(|json| text_or_json(json.get()));
         ToolCall::new(id, self.name, arguments.unwrap_or_default())
     }
 }

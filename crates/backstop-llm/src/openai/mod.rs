@@ -16,9 +16,12 @@ mod thought;
 mod tool_id;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
+use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
 
-pub(crate) use self::thought::WireExtra;
+pub(crate) use self::{
+    request_out::{is_operators, write_schema, write_tool_choice},
+    thought::WireExtra,
+};
 use crate::{
     ChatRequest, Completion, Dialect, Error, Secret,
     dialect::{Decoder, Encoded, Encoder, Front, Wire},
@@ -39,8 +42,7 @@ impl Wire for OpenAi {
     }
 
     fn authorize(&self, key: &Secret, headers: &mut HeaderMap) {
-        if let Ok(mut value) = HeaderValue::try_from(format!("Bearer {}", key.expose())) {
-            value.set_sensitive(true);
+        if let Some(value) = key.bearer().header() {
             headers.insert(AUTHORIZATION, value);
         }
     }

@@ -4,28 +4,28 @@ use serde::{Deserialize, Serialize};
 
 use super::thought::WireReasoning;
 use crate::{
-    Audio, Dialect, Document, Error, Image, Json, Part, Source, Thinking,
-    wire_text::{TextOr, lenient},
-    wrong,
+    Audio, Dialect, Document, Error, Image, Json, Part, Source, Thinking, lenient,
+    wire_text::TextOr, wrong,
 };
 
 /// One part of a content that is a list.
 #[derive(Default, Deserialize, Serialize)]
+#[serde(default)]
 pub(super) struct WirePart {
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type")]
     kind: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     image_url: Option<WireImage>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<WireFile>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     input_audio: Option<WireAudio>,
     /// What Mistral thought: a list of text parts.
-    #[serde(default, deserialize_with = "lenient", skip_serializing)]
+    #[serde(deserialize_with = "lenient::any", skip_serializing)]
     thinking: Option<TextOr<WireReasoning>>,
 }
 
@@ -57,13 +57,14 @@ impl From<UrlOr> for WireImage {
     }
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default)]
 struct WireFile {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     file_data: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     filename: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     file_id: Option<String>,
 }
 

@@ -20,21 +20,17 @@ pub(super) struct WireFunction {
     pub(super) strict: Option<bool>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct WireSchema {
-    #[serde(default)]
     name: Option<String>,
-    #[serde(default)]
     description: Option<String>,
-    #[serde(default)]
     schema: Option<Json>,
-    #[serde(default)]
     strict: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
 struct StreamOptions {
-    #[serde(default)]
     include_usage: Option<bool>,
 }
 

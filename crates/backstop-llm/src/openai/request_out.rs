@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::{
     message::{WireMessage, write_assistant},
@@ -12,7 +13,12 @@ use super::{
 };
 use crate::{
     Chat, ChatRequest, Dialect, Error, Json, Message, Original, Part, Reasoning, ResponseFormat,
-    Role, Tool, ToolChoice, dialect::Encoded, json_write, object::Object, plan::Plan,
+    Role, Tool, ToolChoice,
+    abilities::base_name,
+    dialect::Encoded,
+    json_write::{self, Fields},
+    object::Object,
+    plan::Plan,
     wire_text::TextOr,
 };
 
@@ -23,7 +29,7 @@ pub(super) fn encode(request: &ChatRequest, plan: &Plan) -> Result<Encoded, Erro
         Some(original) if original.dialect == Dialect::OpenAi && keeps => {
             match rename(request, original, plan) {
                 Some(renamed) => renamed,
-                None => patch(request, &original.body, plan)?.into(),
+                None => patch(request, original, plan)?.into(),
             }
         }
         _ => translate(&plan.chat(request), plan).into(),
@@ -67,9 +73,8 @@ fn asks_for_usage(request: &ChatRequest, plan: &Plan) -> bool {
 }
 
 /// The caller's own bytes, with the few fields changed that have to be.
-fn patch(request: &ChatRequest, body: &[u8], plan: &Plan) -> Result<Vec<u8>, Error> {
-    let mut object = Object::parse(body)
-        .map_err(|error| Error::invalid(format!("the body is not JSON: {error}")))?;
+fn patch(request: &ChatRequest, original: &Original, plan: &Plan) -> Result<Vec<u8>, Error> {
+    let mut object = original.object()?;
     let model = plan.model.as_deref().unwrap_or(request.model());
     if plan.model.is_some() {
         object.set("model", model);
@@ -109,22 +114,10 @@ fn patch(request: &ChatRequest, body: &[u8], plan: &Plan) -> Result<Vec<u8>, Err
 
 /// The caller's messages, those of the system exchanged, some added.
 fn patch_messages(object: &Object<'_>, plan: &Plan) -> Vec<Json> {
-    #[derive(Deserialize)]
-    struct Role {
-        #[serde(default)]
-        role: String,
-    }
-    let mut messages: Vec<Json> = object
-        .get("messages")
-        .and_then(|raw| serde_json::from_str(raw.get()).ok())
-        .unwrap_or_default();
+    let mut messages = object.list("messages");
     if let Some(system) = &plan.system {
-        messages.retain(|json| {
-            !json
-                .read::<Role>()
-                .is_ok_and(|m| m.role == "system" || m.role == "developer")
-        });
-        let message = serde_json::json!({ "role": "system", "content": system });
+        messages.retain(|message| !is_operators(message));
+        let message = json!({ "role": "system", "content": system });
         messages.insert(0, Json::of(&message));
     }
     let model = plan.model.as_deref().unwrap_or_default();
@@ -133,105 +126,57 @@ fn patch_messages(object: &Object<'_>, plan: &Plan) -> Vec<Json> {
     messages
 }
 
-#[derive(Default, Serialize)]
-struct WireRequest<'a> {
-    model: &'a str,
-    messages: Vec<WireMessage>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<Json>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_choice: Option<Json>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parallel_tool_calls: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response_format: Option<Json>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_k: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    presence_penalty: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frequency_penalty: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    n: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logprobs: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_logprobs: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_completion_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    stop: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_effort: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream_options: Option<Json>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    continue_final_message: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    add_generation_prompt: Option<bool>,
+/// Whether a message on the wire, or an item, is the operator's.
+pub(crate) fn is_operators(message: &Json) -> bool {
+    matches!(message.word("role").as_str(), "system" | "developer")
 }
 
 /// The request written anew.
 fn translate(chat: &Chat, plan: &Plan) -> Vec<u8> {
     let model = chat.model.as_str();
-    let (old, new) = if limit_name(model) == "max_tokens" {
-        (chat.max_tokens, None)
-    } else {
-        (None, chat.max_tokens)
-    };
+    let messages = chat.messages.iter();
+    let messages: Vec<_> = messages.flat_map(|it| write_message(it, model)).collect();
+    let tools: Vec<_> = chat.tools.iter().filter_map(write_tool).collect();
     let sampling = &chat.sampling;
-    let usage = chat.stream && (plan.stream_usage || chat.include_usage);
-    let wire = WireRequest {
-        model,
-        messages: chat
-            .messages
-            .iter()
-            .flat_map(|message| write_message(message, model))
-            .collect(),
-        tools: chat.tools.iter().filter_map(write_tool).collect(),
-        tool_choice: chat.tool_choice.as_ref().map(write_tool_choice),
-        parallel_tool_calls: chat.parallel_tool_calls.filter(|_| !chat.tools.is_empty()),
-        response_format: write_format(&chat.format),
-        temperature: sampling.temperature,
-        top_p: sampling.top_p,
-        top_k: sampling.top_k,
-        presence_penalty: sampling.presence_penalty,
-        frequency_penalty: sampling.frequency_penalty,
-        seed: sampling.seed,
-        n: sampling.n,
-        logprobs: sampling.logprobs,
-        top_logprobs: sampling.top_logprobs,
-        max_tokens: old,
-        max_completion_tokens: new,
-        stop: &chat.stop,
-        reasoning_effort: chat.reasoning.as_ref().and_then(effort),
-        user: chat.user.as_deref(),
-        stream: chat.stream,
-        stream_options: usage.then(|| Json::of(&serde_json::json!({ "include_usage": true }))),
-        continue_final_message: chat.continue_final_message,
-        add_generation_prompt: chat.continue_final_message.then_some(false),
-    };
-    let mut body = serde_json::to_vec(&wire).unwrap_or_default();
-    json_write::add_fields(&mut body, chat.extra_for(Dialect::OpenAi));
-    if let (Some(verbosity), []) = (
-        chat.verbosity(Dialect::OpenAi),
-        chat.extra_for(Dialect::OpenAi),
-    ) {
-        let field = ("verbosity".to_owned(), verbosity.clone());
-        json_write::add_fields(&mut body, [&field]);
-    }
+    let mut body = Vec::new();
+    json_write::object(&mut body, |body| {
+        body.set("model", model);
+        body.set("messages", &messages);
+        body.list("tools", &tools);
+        let choice = chat.tool_choice.as_ref();
+        let named = |name: &str| json!({ "type": "function", "function": { "name": name } });
+        body.some("tool_choice", choice.map(|it| write_tool_choice(it, named)));
+        if !chat.tools.is_empty() {
+            body.some("parallel_tool_calls", chat.parallel_tool_calls);
+        }
+        write_format(&chat.format, body);
+        body.some("temperature", sampling.temperature);
+        body.some("top_p", sampling.top_p);
+        body.some("top_k", sampling.top_k);
+        body.some("presence_penalty", sampling.presence_penalty);
+        body.some("frequency_penalty", sampling.frequency_penalty);
+        body.some("seed", sampling.seed);
+        body.some("n", sampling.n);
+        body.some("logprobs", sampling.logprobs);
+        body.some("top_logprobs", sampling.top_logprobs);
+        body.some(limit_name(model), chat.max_tokens);
+        body.list("stop", &chat.stop);
+        body.some("reasoning_effort", chat.reasoning.as_ref().and_then(effort));
+        body.some("user", chat.user.as_ref());
+        body.flag("stream", chat.stream);
+        if chat.stream && (plan.stream_usage || chat.include_usage) {
+            body.set("stream_options", &json!({ "include_usage": true }));
+        }
+        if chat.continue_final_message {
+            body.set("continue_final_message", &true);
+            body.set("add_generation_prompt", &false);
+        }
+        let own = chat.extra_for(Dialect::OpenAi);
+        body.extend(own);
+        if own.is_empty() {
+            body.some("verbosity", chat.verbosity(Dialect::OpenAi));
+        }
+    });
     body
 }
 
@@ -246,24 +191,16 @@ fn limit_name(model: &str) -> &'static str {
 }
 
 fn is_openai(model: &str) -> bool {
-    let name = model.rsplit('/').next().unwrap_or(model);
+    let name = base_name(model);
     ["gpt-4", "gpt-5", "o1", "o3", "o4", "chatgpt-"]
         .iter()
         .any(|start| name.starts_with(start))
 }
 
-/// The effort in one of OpenAI's words; a budget of tokens is put into the nearest of them.
+/// The effort; one who is only said to think does so as usual.
 fn effort(reasoning: &Reasoning) -> Option<&str> {
-    use crate::ReasoningMode::{Adaptive, Disabled, Enabled};
-    match (&reasoning.effort, reasoning.mode, reasoning.budget) {
-        (_, Some(Disabled), _) => Some("none"),
-        (Some(effort), ..) => Some(effort),
-        (None, _, Some(0..=2048)) => Some("low"),
-        (None, _, Some(2049..=8192)) => Some("medium"),
-        (None, _, Some(_)) => Some("high"),
-        (None, Some(Adaptive | Enabled), None) => Some("medium"),
-        (None, None, None) => None,
-    }
+    let usual = reasoning.mode.map(|_| "medium");
+    reasoning.effort_word().or(usual)
 }
 
 fn write_tool(tool: &Tool) -> Option<Json> {
@@ -290,49 +227,40 @@ fn write_tool(tool: &Tool) -> Option<Json> {
     }
 }
 
-fn write_tool_choice(choice: &ToolChoice) -> Json {
+/// Writes a choice in the words of both of OpenAI's dialects, that of one tool by `named`.
+pub(crate) fn write_tool_choice(choice: &ToolChoice, named: impl FnOnce(&str) -> Value) -> Value {
     match choice {
-        ToolChoice::Auto => Json::of("auto"),
-        ToolChoice::None => Json::of("none"),
-        ToolChoice::Required => Json::of("required"),
-        ToolChoice::Named(name) => Json::of(&serde_json::json!({
-            "type": "function", "function": { "name": name },
-        })),
+        ToolChoice::Auto => "auto".into(),
+        ToolChoice::Named(name) => named(name),
+        ToolChoice::None => "none".into(),
+        ToolChoice::Required => "required".into(),
     }
 }
 
-fn write_format(format: &ResponseFormat) -> Option<Json> {
-    #[derive(Serialize)]
-    struct Wire<'a> {
-        r#type: &'static str,
-        json_schema: Schema<'a>,
-    }
-    #[derive(Serialize)]
-    struct Schema<'a> {
-        name: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        description: Option<&'a str>,
-        schema: &'a Json,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        strict: Option<bool>,
-    }
+fn write_format(format: &ResponseFormat, body: &mut Fields<'_>) {
     match format {
-        ResponseFormat::Text => None,
-        ResponseFormat::Json => Some(Json::of(&serde_json::json!({ "type": "json_object" }))),
-        ResponseFormat::Schema {
-            name,
-            description,
-            schema,
-            strict,
-        } => Some(Json::of(&Wire {
-            r#type: "json_schema",
-            json_schema: Schema {
-                name: name.as_deref().unwrap_or("answer"),
-                description: description.as_deref(),
-                schema,
-                strict: *strict,
-            },
-        })),
+        ResponseFormat::Text => {}
+        ResponseFormat::Json => body.set("response_format", &json!({ "type": "json_object" })),
+        ResponseFormat::Schema { .. } => body.object("response_format", |out| {
+            out.set("type", "json_schema");
+            out.object("json_schema", |out| write_schema(format, out));
+        }),
+    }
+}
+
+/// Writes what is said of a schema, in either of OpenAI's dialects.
+pub(crate) fn write_schema(format: &ResponseFormat, out: &mut Fields<'_>) {
+    if let ResponseFormat::Schema {
+        name,
+        description,
+        schema,
+        strict,
+    } = format
+    {
+        out.set("name", name.as_deref().unwrap_or("answer"));
+        out.some("description", description.as_ref());
+        out.set("schema", schema);
+        out.some("strict", *strict);
     }
 }
 

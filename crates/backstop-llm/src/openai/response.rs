@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Choice, Completion, Error, FinishReason, Json, Part, Usage, clock, json, lenient,
-    wire_text::{TextOr, lenient},
+    wire_text::TextOr,
 };
 
 #[derive(Deserialize)]
@@ -41,7 +41,7 @@ struct WireChoice<'a> {
     #[serde(default)]
     message: Option<WireMessage>,
     /// What the legacy endpoint answers with instead of a message.
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     text: Option<String>,
     #[serde(default, deserialize_with = "lenient::scalar")]
     finish_reason: Option<String>,
@@ -150,9 +150,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Completion, Error> {
 
 /// Reads an answer of any form.
 pub(super) fn decode_any(body: &[u8]) -> Result<Completion, Error> {
-    let wire: WireCompletion<'_> = json::from_bytes(body).map_err(|e| {
-        Error::malformed("the answer is not JSON of the right shape").with_source(e)
-    })?;
+    let wire: WireCompletion<'_> = json::answer(body)?;
     let Some(choices) = wire.choices.filter(|choices| !choices.is_empty()) else {
         return Err(match wire.error.filter(|raw| error::says(raw)) {
             Some(_) => error::classify(None, body),

@@ -18,7 +18,7 @@ use crate::{
     dialect::Decoder,
     json, lenient,
     sse::SseEvent,
-    wire_text::{Text, TextOr, lenient},
+    wire_text::{Text, TextOr},
 };
 
 #[derive(Deserialize)]
@@ -68,7 +68,7 @@ struct WireDelta<'a> {
     reasoning_content: Option<Text<'a>>,
     #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     reasoning: Option<Text<'a>>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     reasoning_details: Option<Vec<WireReasoning>>,
     #[serde(borrow, default, deserialize_with = "lenient::scalar")]
     refusal: Option<Text<'a>>,
@@ -76,10 +76,10 @@ struct WireDelta<'a> {
     tool_calls: Option<Vec<WireCall<'a>>>,
     #[serde(borrow, default)]
     function_call: Option<WireFunction<'a>>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     annotations: Vec<Json>,
     /// The pictures that a model made, as OpenRouter has them.
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     images: Vec<Json>,
 }
 
@@ -91,7 +91,7 @@ struct WireCall<'a> {
     id: Option<Text<'a>>,
     #[serde(borrow, default)]
     function: Option<WireFunction<'a>>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     extra_content: Option<WireExtra>,
 }
 
@@ -135,13 +135,11 @@ impl Decoder for Reader {
         let mut prefix = std::mem::take(&mut self.prefix);
         let new = prefix.strip(data);
         let is_known = new.is_some();
-        let chunk: WireChunk<'_> = json::from_bytes(new.unwrap_or(data)).map_err(|e| {
-            if *event.name == *b"error" {
-                error::classify(None, data)
-            } else {
-                Error::malformed("an event of the stream can't be read").with_source(e)
-            }
-        })?;
+        let chunk: WireChunk<'_> =
+            json::event(new.unwrap_or(data)).map_err(|malformed| match &*event.name {
+                b"error" => error::classify(None, data),
+                _ => malformed,
+            })?;
         if *event.name == *b"error" || chunk.error.is_some_and(error::says) {
             return Err(error::classify(None, data));
         }
@@ -352,7 +350,8 @@ impl Reader {
             });
         }
         let index = u32::try_from(index).unwrap_or(u32::MAX);
-        let delta = function.arguments.map(text_or_json).unwrap_or_default();
+        let delta = function.arguments.map(RawValue::get);
+        let delta = delta.map(text_or_json).unwrap_or_default();
         if !delta.is_empty() {
             out.push(Event::ToolArguments {
                 choice,

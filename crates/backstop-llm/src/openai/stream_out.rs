@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Chunk, Dialect, Error, Event, Json, Part, Thinking, Usage, clock,
     dialect::Encoder,
-    error::view::attempts,
+    error::view,
     json_write::{number, string},
 };
 
@@ -53,10 +53,15 @@ impl Writer {
         string(head, model);
     }
 
-    /// Writes a chunk with one choice, whose delta `write` fills in.
-    fn delta(&mut self, choice: u32, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Writes the beginning of a chunk.
+    fn begin(&mut self, out: &mut Vec<u8>) {
         self.start("", "", None);
         out.extend_from_slice(&self.head);
+    }
+
+    /// Writes a chunk with one choice, whose delta `write` fills in.
+    fn delta(&mut self, choice: u32, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        self.begin(out);
         out.extend_from_slice(b",\"choices\":[{\"index\":");
         number(out, choice);
         out.extend_from_slice(b",\"delta\":{");
@@ -108,8 +113,7 @@ impl Writer {
                 out.extend_from_slice(b"}}]");
             }),
             Event::Finish { choice, reason, .. } => {
-                self.start("", "", None);
-                out.extend_from_slice(&self.head);
+                self.begin(out);
                 out.extend_from_slice(b",\"choices\":[{\"index\":");
                 number(out, choice);
                 out.extend_from_slice(b",\"delta\":{},\"finish_reason\":");
@@ -122,8 +126,7 @@ impl Writer {
                     .usage
                     .filter(|_| self.include_usage && !self.usage_told)
                 {
-                    self.start("", "", None);
-                    out.extend_from_slice(&self.head);
+                    self.begin(out);
                     out.extend_from_slice(b",\"choices\":[],\"usage\":");
                     let usage = serde_json::to_vec(&OutUsage::from(usage)).unwrap_or_default();
                     out.extend_from_slice(&usage);
@@ -242,11 +245,7 @@ impl Encoder for Writer {
                     return;
                 }
                 self.usage_told |= alone;
-                out.extend_from_slice(&raw.bytes);
-                // Some servers forget the blank line after their last event.
-                while !out.ends_with(b"\n\n") && !out.ends_with(b"\n\r\n") {
-                    out.push(b'\n');
-                }
+                raw.write(out);
             }
             _ => {
                 for event in &chunk.events {
@@ -257,17 +256,12 @@ impl Encoder for Writer {
     }
 
     fn served(&mut self, served: &ServedBy, out: &mut Vec<u8>) {
-        self.start("", "", None);
-        out.extend_from_slice(&self.head);
+        self.begin(out);
         // A choice that adds nothing, because callers take it for granted that there is one.
         out.extend_from_slice(
             b",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":null}],\"backstop\":",
         );
-        let told = serde_json::json!({
-            "served_by": served.to_string(),
-            "degraded": served.degraded,
-            "attempts": attempts(&served.trail),
-        });
+        let told = view::served(served);
         out.extend_from_slice(told.to_string().as_bytes());
         out.extend_from_slice(b"}\n\n");
     }

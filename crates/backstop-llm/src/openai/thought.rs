@@ -2,37 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Dialect, Event, Signature, Thinking, wire_text::lenient};
+use crate::{Dialect, Event, Signature, Thinking, lenient};
 
 /// A piece of what was thought, as OpenRouter has it: the one form in which this dialect carries
 /// what proves a thought to its provider.
 #[derive(Default, Deserialize, Serialize)]
+#[serde(default)]
 pub(super) struct WireReasoning {
-    #[serde(default, rename = "type", skip_deserializing)]
+    #[serde(rename = "type", skip_deserializing)]
     kind: &'static str,
-    #[serde(
-        default,
-        deserialize_with = "lenient",
-        skip_serializing_if = "String::is_empty"
-    )]
+    #[serde(deserialize_with = "lenient::any")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     text: String,
-    #[serde(
-        default,
-        deserialize_with = "lenient",
-        skip_serializing_if = "String::is_empty"
-    )]
+    #[serde(deserialize_with = "lenient::any")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     summary: String,
-    #[serde(
-        default,
-        deserialize_with = "lenient",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(deserialize_with = "lenient::any")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     signature: Option<String>,
-    #[serde(
-        default,
-        deserialize_with = "lenient",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(deserialize_with = "lenient::any")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<String>,
 }
 

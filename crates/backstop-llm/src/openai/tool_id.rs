@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Chat, Part};
+use crate::{Chat, Part, abilities::base_name};
 
 /// How long Mistral's ids are.
 const LENGTH: usize = 9;
@@ -55,11 +55,7 @@ fn fits(id: &str) -> bool {
 }
 
 fn is_mistral(model: &str) -> bool {
-    let name = model
-        .rsplit('/')
-        .next()
-        .unwrap_or(model)
-        .to_ascii_lowercase();
+    let name = base_name(model).to_ascii_lowercase();
     let name = name.strip_prefix("ft:").unwrap_or(&name);
     let name = name.strip_prefix("open-").unwrap_or(name);
     [

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 
-use backstop_core::{Fault, FaultKind};
+use backstop_core::{BoxError, Fault, FaultKind};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 
@@ -30,10 +30,11 @@ pub(super) fn no_answer(why: NoAnswer) -> Error {
 
 /// The next bytes of a body.
 async fn read(body: &mut Body) -> Result<Option<Bytes>, Error> {
-    let data = poll_fn(|cx| body.poll_data(cx)).await;
-    data.map_err(|error| {
-        Error::malformed("the connection broke before the answer ended").with_source(error)
-    })
+    poll_fn(|cx| body.poll_data(cx)).await.map_err(broken)
+}
+
+pub(super) fn broken(error: BoxError) -> Error {
+    Error::malformed("the connection broke before the answer ended").with_source(error)
 }
 
 /// Reads a body up to its first byte that is no white space, which some servers send to show that

@@ -95,8 +95,9 @@ impl ProviderBuilder {
 
     /// Goes through tunnels that this proxy makes: by `CONNECT`, where its address begins with
     /// `http://` or `https://`, or by SOCKS 5, where it begins with `socks5://` or `socks5h://`; the
-    /// proxy resolves names either way. Its address may hold a name and a password. By default there is none: what the environment says of proxies is not heeded
-    /// unless [asked to](Self::proxy_of_environment).
+    /// proxy resolves names either way. Its address may hold a name and a password. By default there
+    /// is none: what the environment says of proxies is not heeded unless
+    /// [asked to](Self::proxy_of_environment).
     pub fn proxy(mut self, url: impl Into<Secret>) -> Self {
         self.proxy = Way::Through(url.into());
         self
@@ -180,8 +181,7 @@ impl ProviderBuilder {
         if let Some(key) = &self.key {
             match &self.key_header {
                 Some(name) if name.eq_ignore_ascii_case("authorization") => {
-                    let bearer = Secret::from(format!("Bearer {}", key.expose()));
-                    headers.insert(header::AUTHORIZATION, value(name, &bearer)?);
+                    headers.insert(header::AUTHORIZATION, value(name, &key.bearer())?);
                 }
                 Some(name) => {
                     headers.insert(header_name(name)?, value(name, key)?);
@@ -275,13 +275,10 @@ fn header_name(name: &str) -> Result<HeaderName, InvalidProvider> {
     HeaderName::try_from(name).map_err(|error| InvalidProvider::new("header name", error))
 }
 
-/// A header's value, which is never printed. What is wrong with a bad one is not said: it may be
-/// a key.
+/// A header's value. What is wrong with a bad one is not said: it may be a key.
 fn value(name: &str, secret: &Secret) -> Result<HeaderValue, InvalidProvider> {
-    let mut value = HeaderValue::try_from(secret.expose())
-        .map_err(|_| InvalidProvider::new("header", format!("{name} can't be a header's value")))?;
-    value.set_sensitive(true);
-    Ok(value)
+    let wrong = || InvalidProvider::new("header", format!("{name} can't be a header's value"));
+    secret.header().ok_or_else(wrong)
 }
 
 /// A provider can't be made as described.

@@ -6,7 +6,7 @@ use futures_core::Stream;
 use tokio::time::{Instant, timeout_at};
 
 use super::upstream::Upstream;
-use crate::{Chunk, Collector, Completion, Error, Event, FinishReason, Usage};
+use crate::{Chunk, Completion, Error, Event, FinishReason, Usage};
 
 /// When a streamed call is held to have succeeded: until then its events are held back, and
 /// whatever goes wrong is an ordinary failure, which can be retried or answered by another
@@ -64,11 +64,8 @@ pub(super) async fn commit(
         return Err(Error::malformed("the answer is empty"));
     }
     if let Some(check) = check {
-        let mut collector = Collector::new();
-        for event in held.iter().flat_map(|chunk| &chunk.events) {
-            collector.push(event.clone());
-        }
-        check(&collector.finish())?;
+        let events = held.iter().flat_map(|chunk| &chunk.events);
+        check(&events.cloned().collect())?;
     }
     upstream.commit(held, progress.model);
     Ok(upstream)

@@ -9,7 +9,7 @@ use std::{
 use backstop_core::{Fault, FaultKind, Name};
 use futures_core::Stream;
 
-use super::{Provider, alike::Alike};
+use super::{Provider, alike::Alike, body::broken};
 use crate::{
     Chunk, Dialect, Error, Event, Raw, Usage,
     dialect::Decoder,
@@ -182,11 +182,7 @@ impl Stream for Upstream {
             match ready!(body.poll_into(cx, this.parser.buffer_mut())) {
                 Ok(true) => {}
                 Ok(false) => return Poll::Ready(this.close()),
-                Err(error) => {
-                    let message = "the connection broke before the answer ended";
-                    let error = Error::malformed(message).with_source(error);
-                    return Poll::Ready(Some(Err(this.fail(error))));
-                }
+                Err(error) => return Poll::Ready(Some(Err(this.fail(broken(error))))),
             }
         }
     }

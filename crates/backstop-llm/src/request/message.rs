@@ -20,6 +20,12 @@ pub enum Role {
     User,
 }
 
+impl Role {
+    pub(crate) const fn is_operator(self) -> bool {
+        matches!(self, Self::Developer | Self::System)
+    }
+}
+
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {

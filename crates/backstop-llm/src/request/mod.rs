@@ -16,7 +16,7 @@ pub use self::{
     },
     options::{Function, Reasoning, ReasoningMode, ResponseFormat, Sampling, Tool, ToolChoice},
 };
-use crate::{Dialect, Json, object::Object};
+use crate::{Dialect, Error, Json, object::Object};
 
 /// A request in words that all dialects share.
 ///
@@ -68,7 +68,7 @@ impl Chat {
         let texts: Vec<_> = self
             .messages
             .iter()
-            .filter(|message| matches!(message.role, Role::System | Role::Developer))
+            .filter(|message| message.role.is_operator())
             .map(Message::to_text)
             .collect();
         (!texts.is_empty()).then(|| texts.join("\n\n"))
@@ -127,6 +127,14 @@ pub struct Original {
     pub body: Bytes,
     /// Where in the body the model's name is, where that is known: mostly it is all that changes.
     pub(crate) model: Option<Range<usize>>,
+}
+
+impl Original {
+    /// The body, to be changed in a few fields.
+    pub(crate) fn object(&self) -> Result<Object<'_>, Error> {
+        Object::parse(&self.body)
+            .map_err(|error| Error::invalid(format!("the body is not JSON: {error}")))
+    }
 }
 
 /// An answer that broke off and is to be continued.

@@ -102,6 +102,26 @@ pub struct Reasoning {
     pub visible: Option<bool>,
 }
 
+impl Reasoning {
+    /// Whether there is to be no thinking at all.
+    pub(crate) fn is_off(&self) -> bool {
+        self.mode == Some(ReasoningMode::Disabled) || self.effort.as_deref() == Some("none")
+    }
+
+    /// How hard, in OpenAI's words; a budget of tokens is put into the nearest of them.
+    pub(crate) fn effort_word(&self) -> Option<&str> {
+        if self.mode == Some(ReasoningMode::Disabled) {
+            return Some("none");
+        }
+        let of_budget = self.budget.map(|tokens| match tokens {
+            0..=2048 => "low",
+            2049..=8192 => "medium",
+            _ => "high",
+        });
+        self.effort.as_deref().or(of_budget)
+    }
+}
+
 /// Whether to think.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]

@@ -184,3 +184,11 @@ impl Collector {
         }
     }
 }
+
+impl FromIterator<Event> for Completion {
+    fn from_iter<I: IntoIterator<Item = Event>>(events: I) -> Self {
+        let mut collector = Collector::new();
+        events.into_iter().for_each(|event| collector.push(event));
+        collector.finish()
+    }
+}

@@ -189,3 +189,13 @@ pub struct Raw {
     /// The bytes.
     pub bytes: Bytes,
 }
+
+impl Raw {
+    /// Writes events as they came. Some servers forget the blank line after their last one.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes);
+        while !out.ends_with(b"\n\n") && !out.ends_with(b"\n\r\n") {
+            out.push(b'\n');
+        }
+    }
+}

@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    item::{WireItem, annotation, summary},
+    item::WireItem,
+    item_out::{annotation, summary},
     whole::{picture, redacted, whole_item},
 };
 use crate::{
     Choice, Completion, Dialect, Error, FinishReason, Json, Part, Usage, clock, json, lenient,
     openai::{WireExtra, error},
-    wire_text::lenient,
 };
 
 /// A response on the wire, whole or as the events of a stream bring it.
@@ -27,7 +27,7 @@ pub(super) struct WireResponse<'a> {
     status: Option<String>,
     #[serde(default)]
     output: Option<Vec<Json>>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::any")]
     incomplete_details: Incomplete,
     #[serde(default, deserialize_with = "lenient::object")]
     pub(super) usage: Option<WireUsage>,
@@ -126,9 +126,7 @@ impl WireResponse<'_> {
 }
 
 pub(super) fn decode(body: &[u8]) -> Result<Completion, Error> {
-    let mut wire: WireResponse<'_> = json::from_bytes(body).map_err(|e| {
-        Error::malformed("the answer is not JSON of the right shape").with_source(e)
-    })?;
+    let mut wire: WireResponse<'_> = json::answer(body)?;
     if let Some(error) = wire.failure() {
         return Err(error);
     }

@@ -54,8 +54,7 @@ impl Decoder for Reader {
         if data.is_empty() || data.starts_with(b"[DONE]") {
             return Ok(());
         }
-        let wire: WireEvent<'_> = json::from_bytes(data)
-            .map_err(|e| Error::malformed("an event of the stream can't be read").with_source(e))?;
+        let wire: WireEvent<'_> = json::event(data)?;
         let name = String::from_utf8_lossy(&event.name);
         let kind = wire.kind.clone().map_or(name, |Text(kind)| kind);
         match &*kind {
@@ -77,9 +76,7 @@ impl Decoder for Reader {
 }
 
 fn response(raw: Option<&RawValue>) -> Result<WireResponse<'_>, Error> {
-    let json = raw.map_or("{}", RawValue::get);
-    serde_json::from_str(json)
-        .map_err(|e| Error::malformed("an event of the stream can't be read").with_source(e))
+    json::event(raw.map_or("{}", RawValue::get).as_bytes())
 }
 
 impl Reader {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::item::{WireItem, summary};
+use super::{item::WireItem, item_out::summary};
 use crate::Json;
 
 /// What an item is.

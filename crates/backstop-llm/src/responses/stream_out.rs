@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    item::annotation,
+    item_out::annotation,
     response::{OutResponse, Stage, own_id},
     stream_items::{Item, Items, Kind},
     whole::{redacted, whole_item},
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Chunk, Collector, Completion, Dialect, Error, Event, Raw, clock,
     dialect::Encoder,
-    error::view::attempts,
+    error::view,
     json_write::{number, string},
     openai::{WireExtra, error},
 };
@@ -364,11 +364,7 @@ impl Writer {
                 self.items.get_mut(place).text.push_str(delta);
             }
         }
-        out.extend_from_slice(&raw.bytes);
-        // Some servers forget the blank line after their last event.
-        while !out.ends_with(b"\n\n") && !out.ends_with(b"\n\r\n") {
-            out.push(b'\n');
-        }
+        raw.write(out);
     }
 }
 
@@ -394,11 +390,7 @@ impl Encoder for Writer {
 
     fn served(&mut self, served: &ServedBy, _: &mut Vec<u8>) {
         self.served = Some(json!({
-            "backstop": {
-                "served_by": served.to_string(),
-                "degraded": served.degraded,
-                "attempts": attempts(&served.trail),
-            },
+            "backstop": view::served(served)
         }));
     }
 

@@ -28,6 +28,7 @@ use self::{
     connection::{Connection, Unsent},
     idle::Idle,
 };
+use crate::Secret;
 
 /// A request whose address is absolute.
 pub(crate) type Request = http::Request<Bytes>;
@@ -121,8 +122,5 @@ pub(crate) fn basic_auth(url: &Url) -> Option<HeaderValue> {
     let mut pair: Vec<u8> = percent_decode_str(url.username()).collect();
     pair.push(b':');
     pair.extend(percent_decode_str(url.password().unwrap_or_default()));
-    let mut value =
-        HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
-    value.set_sensitive(true);
-    Some(value)
+    Secret::from(format!("Basic {}", BASE64_STANDARD.encode(pair))).header()
 }
