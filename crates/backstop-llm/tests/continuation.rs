@@ -8,7 +8,7 @@ use std::{
 use backstop_core::{Elapsed, Fault, FaultKind, Limit, ServedBy, Stamp};
 use backstop_llm::{
     ChatBody, ChatRequest, ChatResponse, ChatStream, Chunk, Collector, ContinueLayer, Error, Event,
-    FinishReason, ResponseFormat, Usage,
+    FinishReason, Reasoning, ResponseFormat, Usage,
 };
 use tower::{Layer, Service, ServiceExt as _, service_fn};
 
@@ -222,6 +222,23 @@ async fn a_request_for_json_or_one_that_refuses_is_never_continued() {
         let (.., error) = read(service.oneshot(request).await.unwrap()).await;
         assert!(error.is_some());
         assert_eq!(asked.lock().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_continued_unless_the_model_may_think() {
+    for (effort, asks) in [("none", 2), ("low", 1)] {
+        let mut request = request();
+        request.chat_mut().reasoning = Some(Reasoning {
+            effort: Some(effort.to_owned()),
+            ..Reasoning::default()
+        });
+        let mut rest = vec![start("b"), text(" there")];
+        rest.extend(finish());
+        let begun = vec![start("a"), text("Hello"), cut()];
+        let (service, asked) = stack(vec![answer("a", begun), answer("b", rest)]);
+        read(service.oneshot(request).await.unwrap()).await;
+        assert_eq!(asked.lock().unwrap().len(), asks, "{effort}");
     }
 }
 

@@ -2,8 +2,8 @@
 
 use backstop_core::FaultKind;
 use backstop_llm::{
-    ChatRequest, Chunk, Citation, Collector, Completion, Dialect, Error, Event, FinishReason,
-    Image, Json, Part, Raw, Signature, Source, Thinking, ToolCall,
+    ChatRequest, Chunk, Citation, Completion, Dialect, Error, Event, FinishReason, Image, Json,
+    Part, Raw, Signature, Source, Thinking, ToolCall,
     dialect::Encoder,
     sse::{SseEvent, SseParser},
 };
@@ -29,9 +29,7 @@ fn read(dialect: Dialect, bytes: &[u8]) -> Vec<Event> {
 }
 
 fn collect(events: Vec<Event>) -> Completion {
-    let mut collector = Collector::new();
-    events.into_iter().for_each(|event| collector.push(event));
-    collector.finish()
+    events.into_iter().collect()
 }
 
 /// What a caller of this front is sent.

@@ -2,8 +2,8 @@
 //! way.
 
 use backstop_llm::{
-    Chat, ChatRequest, Collector, Completion, Dialect, Json, Part, ResponseFormat, Role, Source,
-    Tool, ToolChoice, plan::Plan, sse::SseParser,
+    Chat, ChatRequest, Completion, Dialect, Json, Part, ResponseFormat, Role, Source, Tool,
+    ToolChoice, plan::Plan, sse::SseParser,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -68,14 +68,12 @@ fn streamed(completion: &Completion) -> Completion {
         parser.push(format!("data: {piece}\r\n\r\n").as_bytes());
     }
     let mut decoder = Dialect::Gemini.wire().decoder();
-    let mut collector = Collector::new();
+    let mut events = Vec::new();
     while let Some(event) = parser.next_event().expect("small events") {
-        let mut events = Vec::new();
         decoder.event(&event, &mut events).expect("an event");
-        events.into_iter().for_each(|event| collector.push(event));
     }
     assert!(decoder.is_whole());
-    collector.finish()
+    events.into_iter().collect()
 }
 
 /// What a request says, in words that it can be compared by. Google knows two sides, takes the

@@ -1,8 +1,8 @@
 //! What is written in a dialect is read as it was.
 
 use backstop_llm::{
-    Chat, ChatRequest, ChatStream, Collector, Completion, Dialect, Json, Part, Sampling, Tool,
-    plan::Plan, sse::SseParser,
+    Chat, ChatRequest, ChatStream, Completion, Dialect, Json, Part, Sampling, Tool, plan::Plan,
+    sse::SseParser,
 };
 use proptest::prelude::*;
 
@@ -43,14 +43,12 @@ fn stream(dialect: Dialect, completion: Completion) -> Completion {
     let mut decoder = dialect.wire().decoder();
     let mut parser = SseParser::new();
     parser.push(&written);
-    let mut collector = Collector::new();
+    let mut events = Vec::new();
     while let Some(event) = parser.next_event().expect("small events") {
-        let mut events = Vec::new();
         decoder.event(&event, &mut events).expect("an event");
-        events.into_iter().for_each(|event| collector.push(event));
     }
     assert!(decoder.is_whole(), "the end marker is there");
-    collector.finish()
+    events.into_iter().collect()
 }
 
 /// What of a request Responses have words for, with what they say where nothing was said.

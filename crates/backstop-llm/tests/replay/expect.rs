@@ -67,7 +67,9 @@ pub(crate) trait Stream: Default {
     fn told(&self) -> &Answer;
 
     /// Whether a stream that just ends here is whole, where no event says that it is the last.
-    fn may_end(&self) -> bool;
+    fn may_end(&self) -> bool {
+        !self.told().finish.is_empty()
+    }
 
     /// The whole.
     fn finish(self) -> Answer;

@@ -36,10 +36,6 @@ impl Stream for Reader {
         &self.answer
     }
 
-    fn may_end(&self) -> bool {
-        !self.answer.finish.is_empty()
-    }
-
     fn finish(self) -> Answer {
         self.answer
     }

@@ -69,10 +69,6 @@ impl Stream for Reader {
         &self.answer
     }
 
-    fn may_end(&self) -> bool {
-        !self.answer.finish.is_empty()
-    }
-
     fn finish(self) -> Answer {
         let mut answer = self.answer;
         for (place, (_, id, given)) in answer.calls.iter_mut().enumerate() {

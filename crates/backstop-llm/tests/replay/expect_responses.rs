@@ -72,10 +72,6 @@ impl Stream for Reader {
         &self.pieces
     }
 
-    fn may_end(&self) -> bool {
-        false
-    }
-
     fn finish(self) -> Answer {
         self.whole
     }

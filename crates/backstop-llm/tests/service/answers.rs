@@ -1,18 +1,23 @@
 //! What is an answer, and what kind of failure is none.
 
 use backstop_core::FaultKind;
-use backstop_llm::{ChatBody, Dialect, Event, Provider};
+use backstop_llm::{ChatBody, ChatRequest, Dialect, Event, Provider};
 use tower::ServiceExt as _;
 
-use super::server::{Step, call, chunk, hello, json, serve, stream, within};
+use super::server::{Step, WHOLE, call, chunk, hello, json, serve, stream, within};
 
-async fn fails(dialect: Dialect, streamed: bool, steps: Vec<Step>) -> FaultKind {
-    let request = if streamed {
+fn asked(streamed: bool) -> ChatRequest {
+    if streamed {
         hello().streamed()
     } else {
         hello()
-    };
-    let error = call(dialect, request, steps).await.expect_err("no answer");
+    }
+}
+
+async fn fails(dialect: Dialect, streamed: bool, steps: Vec<Step>) -> FaultKind {
+    let error = call(dialect, asked(streamed), steps)
+        .await
+        .expect_err("no answer");
     assert_eq!(
         error.provider().map(|n| &**n),
         Some(&*format!("{dialect}:model"))
@@ -160,9 +165,7 @@ async fn what_came_before_the_commit_point_is_told_first_and_byte_for_byte() {
 
 #[tokio::test]
 async fn a_whole_answer_to_a_request_for_a_stream_is_made_one() {
-    let body = r#"{"id":"x","model":"m","choices":[
-        {"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}]}"#;
-    let response = call(Dialect::OpenAi, hello().streamed(), json(200, body))
+    let response = call(Dialect::OpenAi, hello().streamed(), json(200, WHOLE))
         .await
         .unwrap();
     assert!(response.is_stream());
@@ -257,13 +260,8 @@ async fn a_key_that_a_provider_tells_back_is_told_to_nobody() {
             .api_key(key)
             .header("x-other", format!("Bearer {header}"))
             .query("third", query);
-        let request = if streamed {
-            hello().streamed()
-        } else {
-            hello()
-        };
         let model = provider.build().expect("a provider").model("m");
-        let error = match within(model.oneshot(request)).await {
+        let error = match within(model.oneshot(asked(streamed))).await {
             Ok(response) => within(response.completion()).await.expect_err("an error"),
             Err(error) => error,
         };

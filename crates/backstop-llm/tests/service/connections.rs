@@ -12,16 +12,14 @@ use std::{
 use backstop_llm::{ChatRequest, Dialect, Model, Provider, ProviderBuilder};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     runtime,
     sync::mpsc,
     task::JoinSet,
 };
 use tower::ServiceExt as _;
 
-use super::server::{chunk, hello, within};
-
-pub(crate) const WHOLE: &str = r#"{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;
+use super::server::{WHOLE, chunk, hello, listen, model, within};
 
 /// A server that keeps its connections open, for so many requests each.
 struct Server {
@@ -35,8 +33,7 @@ struct Server {
 
 impl Server {
     async fn start(requests: usize) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
+        let (listener, address) = listen().await;
         let connections = Arc::new(AtomicUsize::new(0));
         let (saw, heads) = mpsc::unbounded_channel();
         let (over, ended) = mpsc::unbounded_channel();
@@ -147,10 +144,8 @@ async fn a_connection_that_was_closed_as_it_rested_fails_no_request() {
 #[tokio::test]
 async fn many_connections_that_were_closed_as_they_rested_fail_no_request() {
     const MANY: usize = 200;
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let provider = Provider::builder(Dialect::OpenAi).base_url(format!("http://{address}"));
-    let model = provider.build().expect("a provider").model("m");
+    let (listener, address) = listen().await;
+    let model = model(Dialect::OpenAi, address);
     let mut asks = JoinSet::new();
     let mut sockets = Vec::new();
     for _ in 0..MANY {
@@ -177,8 +172,7 @@ async fn many_connections_that_were_closed_as_they_rested_fail_no_request() {
 /// Waits until the runtime has heard of all that happened to its sockets until now: it hears of it in
 /// the order in which it happened, or all at once.
 async fn hear() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
+    let (listener, address) = listen().await;
     let (here, there) = tokio::join!(TcpStream::connect(address), listener.accept());
     let (mut here, (mut there, _)) = (here.expect("is there"), there.expect("is asked"));
     here.write_all(b"!").await.expect("is sent");
@@ -209,10 +203,8 @@ async fn a_connection_over_which_more_came_than_an_answer_is_not_used_again() {
         ),
         ("HTTP/1.0 400 Bad\r\ncontent-length: 2\r\n", "{}"),
     ] {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let provider = Provider::builder(Dialect::OpenAi).base_url(format!("http://{address}"));
-        let model = provider.build().expect("a provider").model("m");
+        let (listener, address) = listen().await;
+        let model = model(Dialect::OpenAi, address);
         tokio::spawn(async move {
             let mut kept = Vec::new();
             let (mut socket, _) = listener.accept().await.expect("is asked");

@@ -9,13 +9,13 @@ use std::sync::{
 use backstop_llm::{Dialect, Provider};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
 };
 use tokio_rustls::server::TlsStream;
 
 use super::{
-    connections::{WHOLE, ask},
-    server::hello,
+    connections::ask,
+    server::{WHOLE, hello, listen},
     tls::tls,
 };
 
@@ -66,8 +66,7 @@ async fn serve(mut io: TlsStream<TcpStream>) -> std::io::Result<()> {
 #[tokio::test]
 async fn a_call_that_came_after_the_last_one_taken_is_sent_over_another_connection() {
     let (tls, certificate) = tls();
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
+    let (listener, address) = listen().await;
     let connections = Arc::new(AtomicUsize::new(0));
     let count = connections.clone();
     tokio::spawn(async move {

@@ -6,20 +6,16 @@ use backstop_core::FaultKind;
 use backstop_llm::{ChatBody, ChatRequest, Dialect, Error, Event};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
 };
 use tower::ServiceExt as _;
 
-use super::{
-    connections::WHOLE,
-    server::{chunk, hello, model, within},
-};
+use super::server::{WHOLE, chunk, hello, listen, model, within};
 
 /// A server that reads one request on each connection, answers with these bytes, piece by piece, and
 /// closes it.
 async fn serve(pieces: Vec<Vec<u8>>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
+    let (listener, address) = listen().await;
     tokio::spawn(async move {
         while let Ok((mut socket, _)) = listener.accept().await {
             let pieces = pieces.clone();
@@ -189,8 +185,7 @@ async fn a_head_with_much_in_it_is_read() {
 /// What is known before the request has been taken is known although it never is.
 #[tokio::test]
 async fn an_answer_to_a_request_that_is_not_read_is_an_answer() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
+    let (listener, address) = listen().await;
     tokio::spawn(async move {
         let (mut socket, _) = listener.accept().await.expect("is asked");
         let answer = "HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\n{}";
@@ -206,8 +201,7 @@ async fn an_answer_to_a_request_that_is_not_read_is_an_answer() {
 /// The answer begins at the first byte of a request, and goes on when its last has come.
 #[tokio::test]
 async fn a_request_is_written_to_its_end_while_it_is_being_answered() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
+    let (listener, address) = listen().await;
     let long = "x".repeat(16 << 20);
     let expected = long.len();
     tokio::spawn(async move {

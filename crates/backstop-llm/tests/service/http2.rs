@@ -9,8 +9,8 @@ use h2::{Reason, SendStream};
 use tower::ServiceExt as _;
 
 use super::{
-    connections::{WHOLE, ask},
-    server::{chunk, hello, within},
+    connections::ask,
+    server::{WHOLE, chunk, hello, within},
     tls::{Call, Order, Server},
 };
 

@@ -9,7 +9,9 @@ use backstop_llm::{
 };
 use tower::ServiceExt as _;
 
-use super::server::{Seen, Step, chunk, hello, json, model, provider, serve, stream, within};
+use super::server::{
+    Seen, Step, WHOLE, chunk, hello, json, model, provider, serve, stream, within,
+};
 
 fn picture() -> ChatRequest {
     let image = Part::Image(Image {
@@ -19,12 +21,9 @@ fn picture() -> ChatRequest {
     hello().message(Message::new(Role::User, vec![image]))
 }
 
-const ANSWER: &str = r#"{"id":"x","model":"m","choices":[
-    {"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}]}"#;
-
 #[tokio::test]
 async fn what_a_model_cannot_do_is_refused_without_a_call() {
-    let (address, mut seen) = serve(json(200, ANSWER)).await;
+    let (address, mut seen) = serve(json(200, WHOLE)).await;
     let service = model(Dialect::OpenAi, address);
     let abilities = service.get_abilities().without(Need::Images);
     let service = service.abilities(abilities);
@@ -43,7 +42,7 @@ async fn what_a_model_cannot_do_is_refused_without_a_call() {
 
 #[tokio::test]
 async fn what_does_not_fit_is_too_large_without_a_call() {
-    let (address, mut seen) = serve(json(200, ANSWER)).await;
+    let (address, mut seen) = serve(json(200, WHOLE)).await;
     let service = model(Dialect::OpenAi, address);
     let abilities = service.get_abilities().with_context_window(1000);
     let request = hello().user("word ".repeat(1000));
@@ -59,7 +58,7 @@ async fn what_does_not_fit_is_too_large_without_a_call() {
 
 #[tokio::test]
 async fn who_is_to_be_avoided_refuses() {
-    let (address, mut seen) = serve(json(200, ANSWER)).await;
+    let (address, mut seen) = serve(json(200, WHOLE)).await;
     let service = model(Dialect::OpenAi, address);
     let request = hello().avoiding(service.name().clone());
     let error = service.oneshot(request).await.unwrap_err();
@@ -159,7 +158,7 @@ async fn the_commit_point_can_be_set() {
 #[tokio::test]
 async fn an_answer_or_an_event_that_is_too_large_is_refused() {
     let long = "x".repeat(5000);
-    let body = ANSWER.replace("Hi", &long);
+    let body = WHOLE.replace("Hi", &long);
     let (address, _seen) = serve(json(200, &body)).await;
     let small = |address| {
         backstop_llm::Provider::builder(Dialect::OpenAi)
@@ -184,7 +183,7 @@ async fn an_answer_or_an_event_that_is_too_large_is_refused() {
 
 #[tokio::test]
 async fn a_key_is_never_printed() {
-    let (address, _seen) = serve(json(200, ANSWER)).await;
+    let (address, _seen) = serve(json(200, WHOLE)).await;
     let provider = provider(Dialect::OpenAi, address);
     let printed = format!("{provider:?} {:?}", provider.model("m"));
     assert!(!printed.contains("sk-secret"), "{printed}");

@@ -28,44 +28,45 @@ fn calls(completion: &Completion) -> Vec<&ToolCall> {
     calls.collect()
 }
 
+/// The name and arguments of each call in a stream whose events bring these pieces of calls.
+async fn called(pieces: &[&str]) -> Vec<(String, String)> {
+    let events = pieces.iter().map(|calls| {
+        let delta = format!("{{\"tool_calls\":[{calls}]}}");
+        chunk(&delta, "null")
+    });
+    let end = [chunk("{}", "\"tool_calls\""), "data: [DONE]".to_owned()];
+    let events: Vec<_> = events.chain(end).collect();
+    let events: Vec<_> = events.iter().map(String::as_str).collect();
+    let answer = streamed(Dialect::OpenAi, &events).await;
+    let told = calls(&answer).into_iter();
+    told.map(|it| (it.name.clone(), it.arguments.clone()))
+        .collect()
+}
+
+fn call_of(name: &str, arguments: &str) -> (String, String) {
+    (name.to_owned(), arguments.to_owned())
+}
+
 #[tokio::test]
 async fn calls_are_told_apart_by_id_where_they_have_no_number() {
-    let piece = |calls: &str| chunk(&format!("{{\"tool_calls\":[{calls}]}}"), "null");
-    let answer = streamed(
-        Dialect::OpenAi,
-        &[
-            &piece(r#"{"id":"a","function":{"name":"f"}},{"id":"b","function":{"name":"g"}}"#),
-            &piece(r#"{"id":"a","function":{"arguments":"{\"x\":"}}"#),
-            &piece(r#"{"id":"b","function":{"arguments":"{}"}}"#),
-            &piece(r#"{"id":"a","function":{"arguments":"1}"}}"#),
-            &chunk("{}", "\"tool_calls\""),
-            "data: [DONE]",
-        ],
-    )
-    .await;
-    let told = calls(&answer).into_iter();
-    let told: Vec<_> = told.map(|it| (&*it.name, &*it.arguments)).collect();
-    assert_eq!(told, [("f", "{\"x\":1}"), ("g", "{}")]);
+    let told = called(&[
+        r#"{"id":"a","function":{"name":"f"}},{"id":"b","function":{"name":"g"}}"#,
+        r#"{"id":"a","function":{"arguments":"{\"x\":"}}"#,
+        r#"{"id":"b","function":{"arguments":"{}"}}"#,
+        r#"{"id":"a","function":{"arguments":"1}"}}"#,
+    ]);
+    assert_eq!(told.await, [call_of("f", "{\"x\":1}"), call_of("g", "{}")]);
 }
 
 #[tokio::test]
 async fn calls_with_numbers_of_their_own_are_two_though_they_share_an_id() {
-    let piece = |calls: &str| chunk(&format!("{{\"tool_calls\":[{calls}]}}"), "null");
-    let answer = streamed(
-        Dialect::OpenAi,
-        &[
-            &piece(r#"{"index":0,"id":"a","function":{"name":"f","arguments":""}}"#),
-            &piece(r#"{"index":0,"function":{"arguments":"{}"}}"#),
-            &piece(r#"{"index":1,"id":"a","function":{"name":"g","arguments":""}}"#),
-            &piece(r#"{"index":1,"function":{"arguments":"{\"x\":1}"}}"#),
-            &chunk("{}", "\"tool_calls\""),
-            "data: [DONE]",
-        ],
-    )
-    .await;
-    let told = calls(&answer).into_iter();
-    let told: Vec<_> = told.map(|it| (&*it.name, &*it.arguments)).collect();
-    assert_eq!(told, [("f", "{}"), ("g", "{\"x\":1}")]);
+    let told = called(&[
+        r#"{"index":0,"id":"a","function":{"name":"f","arguments":""}}"#,
+        r#"{"index":0,"function":{"arguments":"{}"}}"#,
+        r#"{"index":1,"id":"a","function":{"name":"g","arguments":""}}"#,
+        r#"{"index":1,"function":{"arguments":"{\"x\":1}"}}"#,
+    ]);
+    assert_eq!(told.await, [call_of("f", "{}"), call_of("g", "{\"x\":1}")]);
 }
 
 #[tokio::test]

@@ -6,21 +6,20 @@ use backstop_core::FaultKind;
 use backstop_llm::{Dialect, Error, Model, Provider};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::mpsc,
 };
 use tower::ServiceExt as _;
 
 use super::{
-    connections::{WHOLE, ask},
-    server::{hello, within},
+    connections::ask,
+    server::{WHOLE, hello, listen, within},
     tls::Server,
 };
 
 /// A proxy that answers each `CONNECT` like this, and goes on to the port where it agreed.
 async fn proxy(answer: &'static str, port: u16) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
+    let (listener, address) = listen().await;
     let (saw, heads) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Ok((mut socket, _)) = listener.accept().await {
@@ -93,8 +92,7 @@ async fn socks(
     pair: Option<(&'static str, &'static str)>,
     port: u16,
 ) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
+    let (listener, address) = listen().await;
     let (saw, asked) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
@@ -203,8 +201,7 @@ async fn a_proxy_for_socks_that_makes_no_tunnel_is_named_as_the_cause() {
 
 #[tokio::test]
 async fn why_a_proxy_can_not_be_reached_is_told_whatever_it_speaks() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let nobody = listener.local_addr().expect("an address");
+    let (listener, nobody) = listen().await;
     drop(listener);
     for scheme in ["http", "socks5"] {
         let provider = Provider::builder(Dialect::OpenAi)
@@ -259,8 +256,7 @@ async fn a_certificate_that_is_not_trusted_is_named_as_the_cause() {
 
 #[tokio::test]
 async fn a_provider_that_is_not_there_is_told_from_one_that_has_no_such_name() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let nobody = listener.local_addr().expect("an address");
+    let (listener, nobody) = listen().await;
     drop(listener);
     for (at, reason) in [
         (nobody.to_string(), "connection refused"),
@@ -276,8 +272,7 @@ async fn a_provider_that_is_not_there_is_told_from_one_that_has_no_such_name() {
 #[tokio::test]
 async fn connecting_may_take_no_longer_than_it_is_told() {
     // The system takes connections for it, and nobody ever speaks TLS.
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
+    let (_listener, address) = listen().await;
     let provider = Provider::builder(Dialect::OpenAi)
         .base_url(format!("https://{address}"))
         .connect_timeout(Duration::from_millis(20));

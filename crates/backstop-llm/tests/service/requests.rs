@@ -4,10 +4,7 @@ use backstop_llm::{Abilities, ChatRequest, Dialect, Provider, Resume, Resumes, S
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::server::{Seen, json as answer, model, provider, serve, within};
-
-const OPENAI: &str = r#"{"id":"x","model":"m","choices":[
-    {"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}]}"#;
+use super::server::{Seen, WHOLE, json as answer, model, provider, serve, within};
 
 const ANTHROPIC: &str = r#"{"id":"x","type":"message","model":"m",
     "content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn"}"#;
@@ -24,7 +21,7 @@ async fn sent(
     let body = match dialect {
         Dialect::Anthropic => ANTHROPIC,
         Dialect::Responses => RESPONSES,
-        _ => OPENAI,
+        _ => WHOLE,
     };
     let (address, mut seen) = serve(answer(200, body)).await;
     let service = set(model(dialect, address));
@@ -62,7 +59,7 @@ async fn each_dialect_has_its_path_its_key_and_its_headers() {
 
 #[tokio::test]
 async fn azure_has_the_model_in_its_path_and_a_header_for_the_key() {
-    let (address, mut seen) = serve(answer(200, OPENAI)).await;
+    let (address, mut seen) = serve(answer(200, WHOLE)).await;
     let azure = Provider::builder(Dialect::OpenAi)
         .base_url(format!("http://{address}/openai/deployments/{{model}}"))
         .query("api-version", "2024-10-21")
@@ -247,7 +244,7 @@ async fn an_answer_is_gone_on_with_as_the_model_is_able_to() {
 async fn the_limit_of_tokens_has_the_name_that_the_model_knows() {
     let body = json!({"model": "m", "max_tokens": 7, "messages": [
         {"role": "user", "content": "x"}]});
-    let (address, mut seen) = serve(answer(200, OPENAI)).await;
+    let (address, mut seen) = serve(answer(200, WHOLE)).await;
     for (name, field) in [
         ("gpt-5.5", "max_completion_tokens"),
         ("Qwen/Qwen3-8B", "max_tokens"),

@@ -25,6 +25,9 @@ pub(crate) enum Step {
     Hang,
 }
 
+/// A plain answer of OpenAI's.
+pub(crate) const WHOLE: &str = r#"{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;
+
 /// The whole of an answer in JSON.
 pub(crate) fn json(status: u16, body: &str) -> Vec<Step> {
     let head = Step::Head(status, "content-type: application/json\r\n");
@@ -51,10 +54,16 @@ pub(crate) enum Seen {
     Left,
 }
 
-/// A server that answers each connection with the same steps.
-pub(crate) async fn serve(steps: Vec<Step>) -> (SocketAddr, mpsc::UnboundedReceiver<Seen>) {
+/// Somewhere to listen, and where that is.
+pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
+    (listener, address)
+}
+
+/// A server that answers each connection with the same steps.
+pub(crate) async fn serve(steps: Vec<Step>) -> (SocketAddr, mpsc::UnboundedReceiver<Seen>) {
+    let (listener, address) = listen().await;
     let (saw, seen) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {

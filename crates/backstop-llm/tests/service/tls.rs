@@ -13,7 +13,7 @@ use h2::{
 };
 use tokio::{
     io::{AsyncWriteExt, DuplexStream, copy, duplex, sink, split},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::mpsc,
 };
 use tokio_rustls::{
@@ -24,7 +24,7 @@ use tokio_rustls::{
     },
 };
 
-use super::server::within;
+use super::server::{listen, within};
 
 const NAMES: [&str; 2] = ["127.0.0.1", "provider.test"];
 
@@ -90,8 +90,7 @@ impl Server {
     /// One that serves so many calls over a connection at a time.
     pub(crate) async fn with_limit(limit: u32) -> Self {
         let (tls, certificate) = tls();
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let port = listener.local_addr().expect("an address").port();
+        let (listener, address) = listen().await;
         let connections = Arc::new(AtomicUsize::new(0));
         let (called, calls) = mpsc::unbounded_channel();
         let (over, ended) = mpsc::unbounded_channel();
@@ -109,7 +108,7 @@ impl Server {
             }
         });
         Self {
-            port,
+            port: address.port(),
             certificate,
             connections,
             calls,
