@@ -34,19 +34,25 @@ pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Writes an object, field by field.
-pub(crate) fn object(out: &mut Vec<u8>, write: impl FnOnce(&mut Fields<'_>)) {
-    out.push(b'{');
-    write(&mut Fields(out));
-    out.push(b'}');
+/// An object that is written field by field.
+pub(crate) fn object(write: impl FnOnce(&mut Fields<'_>)) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1024);
+    Fields(&mut out).all(write);
+    out
 }
 
 /// The fields of an object that is being written.
 pub(crate) struct Fields<'a>(&'a mut Vec<u8>);
 
 impl Fields<'_> {
+    fn all(&mut self, write: impl FnOnce(&mut Fields<'_>)) {
+        self.0.push(b'{');
+        write(self);
+        self.0.push(b'}');
+    }
+
     fn name(&mut self, name: &str) {
-        // No value ends like this.
+        // No value ends in what an object begins with.
         if self.0.last() != Some(&b'{') {
             self.0.push(b',');
         }
@@ -83,7 +89,7 @@ impl Fields<'_> {
     /// Adds a field whose value is an object.
     pub(crate) fn object(&mut self, name: &str, write: impl FnOnce(&mut Fields<'_>)) {
         self.name(name);
-        object(self.0, write);
+        self.all(write);
     }
 
     /// Adds fields as they came.

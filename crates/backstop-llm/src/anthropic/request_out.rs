@@ -84,8 +84,7 @@ fn translate(chat: &Chat, plan: &Plan) -> Vec<u8> {
         ResponseFormat::Schema { schema, .. } => Some(schema),
         _ => None,
     };
-    let mut body = Vec::new();
-    json_write::object(&mut body, |body| {
+    json_write::object(|body| {
         body.set("model", &chat.model);
         body.set("max_tokens", &max_tokens);
         body.list("system", &system);
@@ -112,8 +111,7 @@ fn translate(chat: &Chat, plan: &Plan) -> Vec<u8> {
         body.some("metadata", user.map(|user| json!({ "user_id": user })));
         body.flag("stream", chat.stream);
         body.extend(chat.extra_for(Dialect::Anthropic));
-    });
-    body
+    })
 }
 
 /// Writes the conversation in turns: what one side says in several messages becomes one, and tool

@@ -23,8 +23,7 @@ pub(super) fn encode(chat: &Chat) -> Encoded {
     } else {
         "generateContent"
     };
-    let mut body = Vec::new();
-    json_write::object(&mut body, |body| {
+    let body = json_write::object(|body| {
         body.set("contents", &write_contents(chat));
         let system = chat
             .system_text()

@@ -138,8 +138,7 @@ fn translate(chat: &Chat, plan: &Plan) -> Vec<u8> {
     let messages: Vec<_> = messages.flat_map(|it| write_message(it, model)).collect();
     let tools: Vec<_> = chat.tools.iter().filter_map(write_tool).collect();
     let sampling = &chat.sampling;
-    let mut body = Vec::new();
-    json_write::object(&mut body, |body| {
+    json_write::object(|body| {
         body.set("model", model);
         body.set("messages", &messages);
         body.list("tools", &tools);
@@ -176,8 +175,7 @@ fn translate(chat: &Chat, plan: &Plan) -> Vec<u8> {
         if own.is_empty() {
             body.some("verbosity", chat.verbosity(Dialect::OpenAi));
         }
-    });
-    body
+    })
 }
 
 /// OpenAI's own models count thoughts into the limit and have a new name for it, which most

@@ -66,8 +66,7 @@ fn translate(chat: &Chat) -> Vec<u8> {
     let says = |field: &str| own.iter().any(|(name, _)| name == field);
     let input: Vec<_> = chat.messages.iter().flat_map(write_items).collect();
     let tools: Vec<_> = chat.tools.iter().filter_map(write_tool).collect();
-    let mut body = Vec::new();
-    json_write::object(&mut body, |body| {
+    json_write::object(|body| {
         body.set("model", &chat.model);
         body.set("input", &input);
         body.list("tools", &tools);
@@ -95,8 +94,7 @@ fn translate(chat: &Chat) -> Vec<u8> {
             body.set("include", &["reasoning.encrypted_content"]);
         }
         body.extend(own.iter().filter(|(name, _)| name != "verbosity"));
-    });
-    body
+    })
 }
 
 fn write_tool(tool: &Tool) -> Option<Json> {
