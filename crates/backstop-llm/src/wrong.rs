@@ -80,6 +80,15 @@ fn wrong(dialect: Dialect, place: &str, told: &str) -> Error {
         .with_code("invalid_type")
 }
 
+/// No message is by someone of that name.
+pub(crate) fn unknown_role(dialect: Dialect, place: impl Display, role: &str) -> Error {
+    let place = format!("{place}.role");
+    match role {
+        "" => missing(dialect, &place),
+        role => Error::invalid(format!("{place}: unknown role '{role}'")).with_param(place),
+    }
+}
+
 /// What is wrong with JSON as a whole.
 pub(crate) fn words(error: &serde_json::Error) -> String {
     match found_and_expected(&without_place(error)) {
@@ -113,7 +122,7 @@ fn found_and_expected(told: &str) -> Option<(&str, &str)> {
     let (found, expected) = rest.rsplit_once(", expected ")?;
     let found = match (what, found.split_once(' ').unwrap_or((found, ""))) {
         ("invalid type", ("boolean", _)) => "a boolean",
-        ("invalid type", ("floating", _)) => "a number with a fraction",
+        ("invalid type", ("floating", value)) => value.rsplit('`').nth(1)?,
         ("invalid type", ("integer", _)) => "an integer",
         ("invalid type", ("map", _)) => "an object",
         ("invalid type", ("null", _)) => "null",
@@ -128,7 +137,7 @@ fn found_and_expected(told: &str) -> Option<(&str, &str)> {
 /// A type of Rust's in JSON's words.
 fn plain(expected: &str) -> &str {
     match expected {
-        "u8" | "u16" | "u32" | "u64" | "usize" => "an integer from 0 on",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a non-negative integer",
         "i8" | "i16" | "i32" | "i64" => "an integer",
         "f32" | "f64" => "a number",
         "a sequence" => "an array",
@@ -175,16 +184,11 @@ mod tests {
             (
                 r#""tries":"many, expected u8""#,
                 "tries",
-                "an integer from 0 on",
+                "a non-negative integer",
                 "a string",
             ),
-            (r#""tries":-1"#, "tries", "an integer from 0 on", "-1"),
-            (
-                r#""tries":1.5"#,
-                "tries",
-                "an integer from 0 on",
-                "a number with a fraction",
-            ),
+            (r#""tries":-1"#, "tries", "a non-negative integer", "-1"),
+            (r#""tries":1.5"#, "tries", "a non-negative integer", "1.5"),
             (r#""bias":{}"#, "bias", "an integer", "an object"),
             (r#""heat":true"#, "heat", "a number", "a boolean"),
             (r#""stop":"\n""#, "stop", "an array", "a string"),

@@ -313,6 +313,66 @@ fn what_minimax_tells_of_under_a_good_status_is_the_failure_that_it_says() {
 }
 
 #[test]
+fn what_is_wrong_with_a_request_is_told_by_where_it_is() {
+    let user = r#"{"role":"user","content":"hi"}"#;
+    for (dialect, field, value, told) in [
+        (
+            Dialect::OpenAi,
+            "messages",
+            r#"{"content":"hi"}"#,
+            "Missing required parameter: 'messages[1].role'.",
+        ),
+        (
+            Dialect::OpenAi,
+            "messages",
+            r#"{"role":"bard","content":"hi"}"#,
+            "messages[1].role: unknown role 'bard'",
+        ),
+        (
+            Dialect::OpenAi,
+            "messages",
+            r#"{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":5}]}"#,
+            "Invalid type for 'messages[1].content[1].text': expected a string, but got an integer \
+             instead.",
+        ),
+        (
+            Dialect::Anthropic,
+            "messages",
+            r#"{"role":"bard","content":"hi"}"#,
+            "messages.1.role: unknown role 'bard'",
+        ),
+        (
+            Dialect::Anthropic,
+            "messages",
+            r#"{"role":"user","content":[{"type":"tool_result","content":[{"type":"text","text":[]}]}]}"#,
+            "messages.1.content.0.content.0.text: Input should be a string, but is an array",
+        ),
+        (
+            Dialect::Responses,
+            "input",
+            r#"{"role":"user","content":[{"type":"input_text","text":false}]}"#,
+            "Invalid type for 'input[1].content[0].text': expected a string, but got a boolean \
+             instead.",
+        ),
+        (
+            Dialect::Responses,
+            "input",
+            r#"{"type":"function_call_output","call_id":"a","output":[{"text":1}]}"#,
+            "Invalid type for 'input[1].output[0].text': expected a string, but got an integer \
+             instead.",
+        ),
+    ] {
+        let body = format!(r#"{{"model":"m","max_tokens":5,"{field}":[{user},{value}]}}"#);
+        let error = dialect.front().parse(body.into()).err();
+        let error = error.unwrap_or_else(|| panic!("{value} is right"));
+        assert_eq!(error.message(), told);
+        let param = error.param().expect("a field is to blame");
+        assert!(told.contains(param), "{param}");
+        assert_eq!(error.caller_status(), 400);
+    }
+}
+
+#[test]
 fn an_exhausted_chain_tells_every_attempt_and_keeps_the_last_error() {
     let mut trail = Trail::new();
     let overloaded = Fault::new(FaultKind::Overloaded).with_status(529);

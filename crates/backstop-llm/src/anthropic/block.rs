@@ -1,6 +1,6 @@
 //! Content blocks, as requests and answers have them alike.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -107,18 +107,25 @@ impl WireSource {
 
 // ===== from the wire =====
 
-/// Reads a content: a string, or a list of blocks.
-pub(super) fn read_content(content: TextOr<Json>) -> Result<Vec<Part>, Error> {
+/// Reads a content, a string or a list of blocks, which stands at this place in a request.
+pub(super) fn read_content(
+    place: fmt::Arguments<'_>,
+    content: TextOr<Json>,
+) -> Result<Vec<Part>, Error> {
     match content {
         TextOr::Text(text) if text.is_empty() => Ok(Vec::new()),
         TextOr::Text(text) => Ok(vec![Part::text(text)]),
-        TextOr::Parts(blocks) => blocks.into_iter().map(read_block).collect(),
+        TextOr::Parts(blocks) => {
+            let blocks = blocks.into_iter().enumerate();
+            let read = blocks.map(|(at, json)| read_block(format_args!("{place}.{at}"), json));
+            read.collect()
+        }
     }
 }
 
 /// Reads one block. One of a kind that we don't know is kept as it came.
-pub(super) fn read_block(json: Json) -> Result<Part, Error> {
-    let block = match wrong::read(Dialect::Anthropic, "messages.content", json.get()) {
+pub(super) fn read_block(place: fmt::Arguments<'_>, json: Json) -> Result<Part, Error> {
+    let block = match wrong::read(Dialect::Anthropic, place, json.get()) {
         Ok(block) => block,
         Err(error) if KINDS.contains(&&*json.word("type")) => return Err(error),
         // Blocks of other kinds may hold anything, under these names too.
@@ -173,11 +180,14 @@ pub(super) fn read_block(json: Json) -> Result<Part, Error> {
         "tool_result" => Part::ToolResult(ToolResult {
             id: block.tool_use_id.unwrap_or_default(),
             content: match block.content.filter(|json| !json.is_null()) {
-                Some(json) => read_content(wrong::read(
-                    Dialect::Anthropic,
-                    "messages.content.content",
-                    json.get(),
-                )?)?,
+                Some(json) => {
+                    let read = wrong::read(
+                        Dialect::Anthropic,
+                        format_args!("{place}.content"),
+                        json.get(),
+                    );
+                    read_content(format_args!("{place}.content"), read?)?
+                }
                 None => Vec::new(),
             },
             is_error: block.is_error.unwrap_or_default(),

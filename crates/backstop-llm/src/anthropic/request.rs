@@ -66,7 +66,7 @@ pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
         ..Chat::default()
     };
     if let Some(system) = fields.take("system")? {
-        let content = read_content(system)?;
+        let content = read_content(format_args!("system"), system)?;
         if !content.is_empty() {
             chat.messages.push(Message::new(Role::System, content));
         }
@@ -76,8 +76,8 @@ pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
         let message = "messages: at least one message is required";
         return Err(Error::invalid(message).with_param("messages"));
     }
-    for message in messages {
-        chat.messages.push(read_message(message)?);
+    for (at, message) in messages.into_iter().enumerate() {
+        chat.messages.push(read_message(at, message)?);
     }
     let tools: Vec<Json> = fields.take("tools")?.unwrap_or_default();
     for (at, json) in tools.into_iter().enumerate() {
@@ -115,17 +115,21 @@ pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
     Ok(ChatRequest::parsed(chat, Dialect::Anthropic, body))
 }
 
-fn read_message(wire: WireMessage) -> Result<Message, Error> {
+fn read_message(at: usize, wire: WireMessage) -> Result<Message, Error> {
     let role = match wire.role.as_str() {
         "assistant" => Role::Assistant,
         "system" => Role::System,
         "user" => Role::User,
         other => {
-            let message = format!("messages: unknown role '{other}'");
-            return Err(Error::invalid(message).with_param("messages"));
+            return Err(wrong::unknown_role(
+                Dialect::Anthropic,
+                format_args!("messages.{at}"),
+                other,
+            ));
         }
     };
-    Ok(Message::new(role, read_content(wire.content)?))
+    let content = read_content(format_args!("messages.{at}.content"), wire.content)?;
+    Ok(Message::new(role, content))
 }
 
 fn read_tool(at: usize, json: Json) -> Result<Tool, Error> {

@@ -131,7 +131,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Completion, Error> {
     };
     let content = content
         .into_iter()
-        .map(read_block)
+        .map(|json| read_block(format_args!("content"), json))
         .collect::<Result<_, _>>()
         .map_err(|e| Error::malformed("a block of the answer can't be read").with_source(e))?;
     let mut choice = Choice::new(0, read_stop(&stop_reason));

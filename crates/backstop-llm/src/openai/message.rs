@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Citation, Dialect, Error, Json, Message, Part, Role, ToolCall, ToolResult, lenient,
-    wire_text::TextOr,
+    wire_text::TextOr, wrong,
 };
 
 /// A message on the wire.
@@ -89,8 +89,8 @@ impl WireFunctionCall {
 }
 
 impl WireMessage {
-    /// What the message holds, beside its role.
-    pub(super) fn into_parts(self) -> Result<Vec<Part>, Error> {
+    /// What the message holds, beside its role; in a request it is at this place among them.
+    pub(super) fn into_parts(self, at: usize) -> Result<Vec<Part>, Error> {
         // Most have one, and room for more would be held for as long as the message is.
         let mut parts = Vec::with_capacity(1);
         let texts = [self.reasoning_content, self.reasoning];
@@ -100,8 +100,9 @@ impl WireMessage {
         match self.content {
             Some(TextOr::Text(text)) if !text.is_empty() => parts.push(Part::text(text)),
             Some(TextOr::Parts(list)) => {
-                for json in list {
-                    parts.push(read_part(json)?);
+                for (i, json) in list.into_iter().enumerate() {
+                    let part = read_part(format_args!("messages[{at}].content[{i}]"), json);
+                    parts.push(part?);
                 }
             }
             _ => {}
@@ -114,8 +115,9 @@ impl WireMessage {
         {
             citations.extend(self.annotations.iter().map(citation));
         }
-        for json in self.images {
-            parts.push(read_part(json)?);
+        for (i, json) in self.images.into_iter().enumerate() {
+            let part = read_part(format_args!("messages[{at}].images[{i}]"), json);
+            parts.push(part?);
         }
         for call in self.tool_calls.unwrap_or_default() {
             let function = call.function.unwrap_or_default();
@@ -129,12 +131,14 @@ impl WireMessage {
         Ok(parts)
     }
 
-    /// The message in shared words.
-    pub(super) fn into_message(self) -> Result<Message, Error> {
-        let role = read_role(&self.role)?;
+    /// The message in shared words; it is at this place in the request.
+    pub(super) fn into_message(self, at: usize) -> Result<Message, Error> {
+        let role = read_role(&self.role).ok_or_else(|| {
+            wrong::unknown_role(Dialect::OpenAi, format_args!("messages[{at}]"), &self.role)
+        })?;
         let name = self.name.clone();
         let id = self.tool_call_id.clone();
-        let mut content = self.into_parts()?;
+        let mut content = self.into_parts(at)?;
         if role == Role::Tool {
             let id = id.or_else(|| name.clone()).unwrap_or_default();
             content = vec![Part::ToolResult(ToolResult::heard(id, content))];
@@ -148,17 +152,14 @@ impl WireMessage {
 }
 
 /// Reads a role.
-pub(super) fn read_role(word: &str) -> Result<Role, Error> {
-    Ok(match word {
+pub(super) fn read_role(word: &str) -> Option<Role> {
+    Some(match word {
         "assistant" => Role::Assistant,
         "developer" => Role::Developer,
         "system" => Role::System,
         "tool" | "function" => Role::Tool,
         "user" => Role::User,
-        other => {
-            let message = format!("messages: unknown role '{other}'");
-            return Err(Error::invalid(message).with_param("messages"));
-        }
+        _ => return None,
     })
 }
 

@@ -1,5 +1,7 @@
 //! The parts of a content.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::thought::WireReasoning;
@@ -74,9 +76,9 @@ struct WireAudio {
     format: String,
 }
 
-/// Reads one part of a content.
-pub(super) fn read_part(json: Json) -> Result<Part, Error> {
-    let part: WirePart = wrong::read(Dialect::OpenAi, "messages.content", json.get())?;
+/// Reads one part of a content, which stands at this place in a request.
+pub(super) fn read_part(place: fmt::Arguments<'_>, json: Json) -> Result<Part, Error> {
+    let part: WirePart = wrong::read(Dialect::OpenAi, place, json.get())?;
     Ok(match part {
         WirePart {
             kind,

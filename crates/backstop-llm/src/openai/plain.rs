@@ -71,7 +71,7 @@ impl PlainMessage<'_> {
 
     /// The message in shared words; none where its role asks for more than text.
     pub(super) fn into_message(self) -> Option<Message> {
-        let role = read_role(self.role).ok()?;
+        let role = read_role(self.role)?;
         (role != Role::Tool).then(|| Message::new(role, self.into_parts()))
     }
 }

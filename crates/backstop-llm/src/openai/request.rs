@@ -50,10 +50,9 @@ pub(super) fn parse(body: Bytes) -> Result<ChatRequest, Error> {
 pub(super) fn parse_any(body: &Bytes) -> Result<ChatRequest, Error> {
     read(body, Fields::parse(Dialect::OpenAi, body)?, |fields| {
         let messages = fields.require::<Vec<WireMessage>>("messages")?;
-        messages
-            .into_iter()
-            .map(WireMessage::into_message)
-            .collect()
+        let messages = messages.into_iter().enumerate();
+        let read = messages.map(|(at, message)| message.into_message(at));
+        read.collect()
     })
 }
 

@@ -181,7 +181,7 @@ fn read_choice(wire: WireChoice<'_>, answer: &str) -> Result<Choice, Error> {
     if let Some(text) = wire.text {
         message.content.get_or_insert(TextOr::Text(text));
     }
-    let mut content = message.into_parts().map_err(malformed)?;
+    let mut content = message.into_parts(0).map_err(malformed)?;
     let mut calls = 0;
     for part in &mut content {
         if let Part::ToolCall(call) = part {

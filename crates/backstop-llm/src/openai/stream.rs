@@ -280,7 +280,7 @@ impl Reader {
             out.push(Event::Citation { choice, citation });
         }
         for json in delta.images {
-            push_picture(choice, read_part(json), out);
+            push_picture(choice, read_part(format_args!("images"), json), out);
         }
         for call in delta.tool_calls.unwrap_or_default() {
             let id = call.id.map(|Text(id)| id.into_owned());
@@ -395,7 +395,7 @@ fn push_content(choice: u32, raw: &RawValue, out: &mut Vec<Event>) -> Result<(),
         return Ok(());
     };
     for part in parts {
-        match read_part(part) {
+        match read_part(format_args!("content"), part) {
             Ok(Part::Thinking(thinking)) => push_thought(choice, thinking.text, out),
             Ok(part @ Part::Image(_)) => push_picture(choice, Ok(part), out),
             Ok(part) => push_text(choice, part.as_text().unwrap_or_default(), out),

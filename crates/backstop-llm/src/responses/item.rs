@@ -1,5 +1,7 @@
 //! Items: what a conversation is a list of, in requests and answers alike, read.
 
+use std::fmt;
+
 use serde::Deserialize;
 
 use super::whole::REDACTED;
@@ -161,8 +163,8 @@ impl WireItem {
         }
     }
 
-    /// The parts of an item that the model made.
-    pub(super) fn into_parts(self, json: &Json) -> Result<Vec<Part>, Error> {
+    /// The parts of an item that the model made; in a request it is at this place among them.
+    pub(super) fn into_parts(self, at: usize, json: &Json) -> Result<Vec<Part>, Error> {
         Ok(match self.kind() {
             Kind::Call => {
                 let ((id, name), proof) = (self.call(), self.proof());
@@ -183,7 +185,7 @@ impl WireItem {
                     vec![Part::Thinking(thinking)]
                 }
             }
-            Kind::Message => read_content(self.content)?,
+            Kind::Message => read_content(format_args!("input[{at}].content"), self.content)?,
             Kind::Native | Kind::Output => vec![Part::Native {
                 dialect: Dialect::Responses,
                 json: json.clone(),
@@ -191,11 +193,12 @@ impl WireItem {
         })
     }
 
-    /// The item as a message of a conversation.
-    pub(super) fn into_message(self, json: &Json) -> Result<Message, Error> {
+    /// The item as a message of a conversation; it is at this place in the request.
+    pub(super) fn into_message(self, at: usize, json: &Json) -> Result<Message, Error> {
         match self.kind() {
             Kind::Output => {
-                let result = ToolResult::heard(self.call_id, read_content(self.output)?);
+                let output = read_content(format_args!("input[{at}].output"), self.output)?;
+                let result = ToolResult::heard(self.call_id, output);
                 Ok(Message::new(Role::Tool, vec![Part::ToolResult(result)]))
             }
             Kind::Message => {
@@ -205,28 +208,39 @@ impl WireItem {
                     Some("system") => Role::System,
                     Some("user") | None => Role::User,
                     Some(other) => {
-                        let message = format!("input: unknown role '{other}'");
-                        return Err(Error::invalid(message).with_param("input"));
+                        return Err(wrong::unknown_role(
+                            Dialect::Responses,
+                            format_args!("input[{at}]"),
+                            other,
+                        ));
                     }
                 };
-                Ok(Message::new(role, read_content(self.content)?))
+                let content = read_content(format_args!("input[{at}].content"), self.content)?;
+                Ok(Message::new(role, content))
             }
-            _ => Ok(Message::new(Role::Assistant, self.into_parts(json)?)),
+            _ => Ok(Message::new(Role::Assistant, self.into_parts(at, json)?)),
         }
     }
 }
 
-fn read_content(content: Option<TextOr<Json>>) -> Result<Vec<Part>, Error> {
+fn read_content(
+    place: fmt::Arguments<'_>,
+    content: Option<TextOr<Json>>,
+) -> Result<Vec<Part>, Error> {
     match content {
         None => Ok(Vec::new()),
         Some(TextOr::Text(text)) if text.is_empty() => Ok(Vec::new()),
         Some(TextOr::Text(text)) => Ok(vec![Part::text(text)]),
-        Some(TextOr::Parts(list)) => list.into_iter().map(read_part).collect(),
+        Some(TextOr::Parts(list)) => {
+            let list = list.into_iter().enumerate();
+            let read = list.map(|(i, json)| read_part(format_args!("{place}[{i}]"), json));
+            read.collect()
+        }
     }
 }
 
-fn read_part(json: Json) -> Result<Part, Error> {
-    let part: WirePart = wrong::read(Dialect::Responses, "input.content", json.get())?;
+fn read_part(place: fmt::Arguments<'_>, json: Json) -> Result<Part, Error> {
+    let part: WirePart = wrong::read(Dialect::Responses, place, json.get())?;
     Ok(match part {
         WirePart {
             text: Some(text),

@@ -87,7 +87,7 @@ fn read_items(items: Vec<Json>, messages: &mut Vec<Message>) -> Result<(), Error
     for (at, json) in items.into_iter().enumerate() {
         let item: WireItem =
             wrong::read(Dialect::Responses, format_args!("input[{at}]"), json.get())?;
-        let message = item.into_message(&json)?;
+        let message = item.into_message(at, &json)?;
         match messages.last_mut() {
             Some(last) if last.role == Role::Assistant && message.role == Role::Assistant => {
                 last.content.extend(message.content);

@@ -141,7 +141,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Completion, Error> {
             continue;
         }
         let item = WireItem::read(json).map_err(malformed)?;
-        content.extend(item.into_parts(json)?);
+        content.extend(item.into_parts(0, json)?);
     }
     let called = content.iter().any(|part| matches!(part, Part::ToolCall(_)));
     let mut choice = Choice::new(0, wire.finish(called));

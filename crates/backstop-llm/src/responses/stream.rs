@@ -238,7 +238,7 @@ impl Reader {
                 out.extend(redacted.map(|data| Event::RedactedThinking { choice: 0, data }));
             }
             Kind::Message if done && !told => {
-                for part in item.into_parts(&json)? {
+                for part in item.into_parts(0, &json)? {
                     let choice = 0;
                     match part {
                         Part::Text { text: delta, .. } if !delta.is_empty() => {
