@@ -92,18 +92,30 @@ impl Drop for Timer {
 }
 
 fn place() -> Place {
-    let last = |spare: &Spare| spare.others.borrow_mut().pop();
-    let spare = SPARE.try_with(|spare| spare.one.take().or_else(|| last(spare)));
-    spare.ok().flatten().unwrap_or_else(|| Box::pin(None))
+    let last = SPARE.try_with(|spare| spare.one.take());
+    last.ok().flatten().unwrap_or_else(another_place)
 }
 
+#[inline(never)]
 fn put_back(mut place: Place) {
     place.set(None);
     // A thread that is about to end has no use for it.
+    if let Ok(Some(another)) = SPARE.try_with(|spare| spare.one.replace(Some(place))) {
+        put_another_back(another);
+    }
+}
+
+// Apart and cold, so that a thread with one timer at a time pays for a comparison only.
+
+#[cold]
+fn another_place() -> Place {
+    let kept = SPARE.try_with(|spare| spare.others.borrow_mut().pop());
+    kept.ok().flatten().unwrap_or_else(|| Box::pin(None))
+}
+
+#[cold]
+fn put_another_back(place: Place) {
     let _ = SPARE.try_with(|spare| {
-        let Some(place) = spare.one.replace(Some(place)) else {
-            return;
-        };
         let mut others = spare.others.borrow_mut();
         if others.len() < KEPT {
             others.push(place);

@@ -77,14 +77,21 @@ where
             }
             Poll::Pending => ready!(poll_timer(this.timer, &mut this.cut.due, cx)),
         }
-        // Whatever the service holds is given back before its caller hears of it, and it can see
-        // that it is dropped because its time is up.
-        let trail = context::trail_of_dropped(|| {
-            let _time = this.cut.due.enter();
-            this.response.set(None);
-        });
-        Poll::Ready(Err(elapsed(this.cut, trail)))
+        Poll::Ready(Err(cut_short(this.response, this.cut)))
     }
+}
+
+/// The error of the limit that ran out, once the call has been dropped.
+#[cold]
+#[inline(never)]
+fn cut_short<F, E: From<Elapsed>>(mut response: Pin<&mut Option<F>>, cut: &mut Cut) -> E {
+    // Whatever the service holds is given back before its caller hears of it, and it can see
+    // that it is dropped because its time is up.
+    let trail = context::trail_of_dropped(|| {
+        let _time = cut.due.enter();
+        response.set(None);
+    });
+    elapsed(cut, trail)
 }
 
 /// The error of the limit that ran out.

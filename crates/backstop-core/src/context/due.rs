@@ -199,17 +199,20 @@ impl Due {
     #[inline(always)]
     pub fn enter(&mut self) -> InTime<'_> {
         let was = slots(|slots| slots.limit.get());
-        if !self.is_never() {
-            if self.at.is_none() && was != PLACED {
-                // Its time has not begun, so nothing of it has been found pending either: the
-                // reading of an earlier poll would be in the past.
-                slots(|slots| {
-                    slots.limit.set(self.within);
-                    slots.paused.set(None);
-                });
-            } else {
-                self.enter_on_the_clock();
-            }
+        match (self.at, was) {
+            _ if self.is_never() => {}
+            // Its time has not begun, so nothing of it has been found pending either: the reading
+            // of an earlier poll would be in the past.
+            (None, Span(is)) if is != PLACED.0 => slots(|slots| {
+                slots.limit.set(self.within);
+                slots.paused.set(None);
+            }),
+            // There is none further out whose deadline would have to be kept.
+            (Some(_), Span::NONE) => slots(|slots| {
+                slots.limit.set(PLACED);
+                slots.deadline.set(self.at);
+            }),
+            _ => self.enter_on_the_clock(),
         }
         InTime {
             due: self,
@@ -256,8 +259,10 @@ impl Drop for InTime<'_> {
     fn drop(&mut self) {
         if !self.due.is_never() {
             let is = slots(|slots| slots.limit.replace(self.was));
-            if is == PLACED {
-                self.due.leave_the_clock();
+            match (is, self.was) {
+                (PLACED, Span::NONE) => self.due.at = slots(|slots| slots.deadline.get()),
+                (PLACED, _) => self.due.leave_the_clock(),
+                _ => {}
             }
         }
     }
