@@ -38,20 +38,25 @@ pub struct Stamped {
     pub age: Option<Duration>,
 }
 
+impl Stamped {
+    /// Says that `name` answered, and nothing else.
+    #[must_use]
+    pub const fn new(name: Name) -> Self {
+        Self {
+            name,
+            continued_by: Vec::new(),
+            requested: None,
+            degraded: false,
+            age: None,
+        }
+    }
+}
+
 impl ServedBy {
     /// Served by `name`, with nothing failed on the way.
     #[must_use]
     pub fn new(name: Name) -> Self {
-        Self {
-            stamped: Arc::new(Stamped {
-                name,
-                continued_by: Vec::new(),
-                requested: None,
-                degraded: false,
-                age: None,
-            }),
-            trail: Trail::new(),
-        }
+        Arc::new(Stamped::new(name)).into()
     }
 
     /// The same stamp, on an answer to a request for `name`.
@@ -66,6 +71,17 @@ impl ServedBy {
     pub fn degraded(mut self) -> Self {
         self.degraded = true;
         self
+    }
+}
+
+impl From<Arc<Stamped>> for ServedBy {
+    /// What is put on every answer, with nothing failed on the way of this one.
+    #[inline]
+    fn from(stamped: Arc<Stamped>) -> Self {
+        Self {
+            stamped,
+            trail: Trail::new(),
+        }
     }
 }
 

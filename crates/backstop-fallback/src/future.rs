@@ -79,6 +79,7 @@ where
         let call = this.call;
         let _trail = this.scope.enter();
         let _bound = call.policy.enter_bound();
+        let mut failed = None;
         if let StateProj::Primary { response } = this.state.as_mut().project() {
             let mark = context::mark();
             let polled = {
@@ -94,21 +95,56 @@ where
             if fault.is_none() && context::mark() == mark {
                 return Poll::Ready(result);
             }
-            if let Some(result) = call.after_failures(mark, fault, result) {
-                return Poll::Ready(result);
-            }
-            // What the primary holds is given back before the backup is asked.
-            this.state.set(State::Waiting);
+            failed = Some((mark, fault, result));
         }
-        call.poll_backup(this.state, cx)
+        call.go_on(this.state, failed, cx).result
+    }
+}
+
+/// A result on the rarer ways, of another size than the result of `poll`: where it could be written
+/// straight into that, the latter would be kept in memory on every way, and a processor waits for
+/// what was written in parts and is read whole.
+struct Apart<T> {
+    result: T,
+    _room: usize,
+}
+
+impl<T> Apart<T> {
+    const fn new(result: T) -> Self {
+        Self { result, _room: 0 }
     }
 }
 
 // What comes after a failure is kept out of the way of what comes without one.
 impl<B, Request, C, M> Call<B, Request, C, M> {
+    /// The primary has failed, now or in an earlier poll: asks the backup, unless what the primary
+    /// ended with is the call's result.
+    #[inline(never)]
+    fn go_on<P, F, Res, E>(
+        &mut self,
+        mut state: Pin<&mut State<P, F>>,
+        failed: Option<(Mark, Option<Fault>, Result<Res, E>)>,
+        cx: &mut Context<'_>,
+    ) -> Apart<Poll<Result<Res, E>>>
+    where
+        F: Future<Output = Result<Res, E>>,
+        B: Service<M::Request, Response = Res, Error = E, Future = F>,
+        C: Classify<Res, E>,
+        M: MapRequest<Request>,
+        E: From<Exhausted> + Into<BoxError>,
+    {
+        if let Some((since, fault, result)) = failed {
+            if let Some(result) = self.after_failures(since, fault, result) {
+                return Apart::new(Poll::Ready(result));
+            }
+            // What the primary holds is given back before the backup is asked.
+            state.set(State::Waiting);
+        }
+        Apart::new(self.poll_backup(state, cx))
+    }
+
     /// The primary failed, now or before it answered. Its result is the call's, unless the backup is
     /// to be asked.
-    #[inline(never)]
     fn after_failures<Res, E>(
         &mut self,
         since: Mark,
@@ -135,7 +171,6 @@ impl<B, Request, C, M> Call<B, Request, C, M> {
         None
     }
 
-    #[inline(never)]
     fn poll_backup<P, F, Res, E>(
         &mut self,
         mut state: Pin<&mut State<P, F>>,

@@ -100,17 +100,20 @@ where
     /// Ready either way: a primary that is not is passed over by the next call.
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.not_ready = match self.primary.poll_ready(cx) {
-            Poll::Ready(Ok(())) => None,
-            Poll::Ready(Err(error)) => Some(self.policy.not_ready::<S::Response, _>(&error)),
-            Poll::Pending => Some(NOT_READY),
-        };
+        self.not_ready = None;
+        match self.primary.poll_ready(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => {
+                self.not_ready = Some(self.policy.not_ready::<S::Response, _>(&error));
+            }
+            Poll::Pending => self.not_ready = Some(NOT_READY),
+        }
         Poll::Ready(Ok(()))
     }
 
     #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
-        let admitted = match self.not_ready.take() {
+        let admitted = match self.not_ready {
             None => self.gate.admits_now(),
             Some(fault) => Err(fault),
         };

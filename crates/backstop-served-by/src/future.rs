@@ -3,11 +3,12 @@
 use std::{
     mem::ManuallyDrop,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use backstop_core::{
-    ServedBy,
+    ServedBy, Stamped,
     context::{self, Scope},
 };
 use pin_project_lite::pin_project;
@@ -22,7 +23,7 @@ pin_project! {
         #[pin]
         pub(crate) inner: F,
         // Handed on with the result.
-        pub(crate) stamp: Option<ServedBy>,
+        pub(crate) stamp: Option<Arc<Stamped>>,
         pub(crate) place: P,
         pub(crate) errors: E,
         pub(crate) scope: Scope,
@@ -67,16 +68,17 @@ where
 
 /// The stamp, with what has failed on the way until now.
 #[inline]
-pub(crate) fn with_trail(stamp: ServedBy) -> ServedBy {
+pub(crate) fn with_trail(stamp: Arc<Stamped>) -> ServedBy {
     if context::has_failed() {
         of_a_failure(stamp)
     } else {
-        stamp
+        stamp.into()
     }
 }
 
 #[cold]
-fn of_a_failure(mut stamp: ServedBy) -> ServedBy {
+fn of_a_failure(stamp: Arc<Stamped>) -> ServedBy {
+    let mut stamp = ServedBy::from(stamp);
     stamp.trail = context::trail();
     stamp
 }

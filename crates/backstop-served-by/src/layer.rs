@@ -1,4 +1,6 @@
-use backstop_core::{Name, ServedBy};
+use std::sync::Arc;
+
+use backstop_core::{Name, ServedBy, Stamped};
 use tower_layer::Layer;
 
 use crate::{
@@ -28,7 +30,7 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct ServedByLayer<P = InPlace, E = Nowhere> {
-    stamp: ServedBy,
+    stamp: Arc<Stamped>,
     place: P,
     errors: E,
 }
@@ -41,7 +43,7 @@ impl ServedByLayer {
     #[must_use]
     pub fn new(name: impl Into<Name>) -> Self {
         Self {
-            stamp: ServedBy::new(name.into()),
+            stamp: Arc::new(Stamped::new(name.into())),
             place: InPlace,
             errors: Nowhere,
         }
@@ -53,14 +55,14 @@ impl<P, E> ServedByLayer<P, E> {
     /// not say it is given it.
     #[must_use]
     pub fn requested(mut self, name: impl Into<Name>) -> Self {
-        self.stamp.requested = Some(name.into());
+        Arc::make_mut(&mut self.stamp).requested = Some(name.into());
         self
     }
 
     /// Says that its answers are lesser ones: from a cache, a static text, a lower tier.
     #[must_use]
     pub fn degraded(mut self) -> Self {
-        self.stamp.degraded = true;
+        Arc::make_mut(&mut self.stamp).degraded = true;
         self
     }
 

@@ -1,6 +1,9 @@
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use backstop_core::{ServedBy, context::Scope};
+use backstop_core::{Stamped, context::Scope};
 use tower_service::Service;
 
 use crate::{
@@ -12,7 +15,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct StampService<S, P = InPlace, E = Nowhere> {
     pub(crate) inner: S,
-    pub(crate) stamp: ServedBy,
+    pub(crate) stamp: Arc<Stamped>,
     pub(crate) place: P,
     pub(crate) errors: E,
 }
