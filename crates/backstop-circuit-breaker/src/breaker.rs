@@ -222,14 +222,18 @@ impl<L> CircuitBreaker<L> {
         &self.shared.name
     }
 
-    /// Why a call would be refused. The clock is read only where that takes it.
+    /// Whether a call would pass without the time being asked.
     #[inline]
+    pub(crate) fn passes(&self) -> bool {
+        self.shared.machine.passes()
+    }
+
+    /// Why a call would be refused. The clock is read only where that takes it.
     pub(crate) fn refusal(&self, now: impl FnOnce() -> Instant) -> Option<Refusal> {
-        let machine = &self.shared.machine;
-        if machine.passes() {
+        if self.passes() {
             return None;
         }
-        machine.refusal(self.shared.tick(now()))
+        self.shared.machine.refusal(self.shared.tick(now()))
     }
 
     /// Whether nobody else has the circuit: no layer, service, permit or handle.

@@ -1,6 +1,6 @@
 use std::task::{Context, Poll, ready};
 
-use backstop_core::{AtOnce, Classify, ErrorsAreTransient, Open, Tail, context};
+use backstop_core::{AtOnce, Classify, ErrorsAreTransient, Open, Tail, Verdict, context};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -85,17 +85,14 @@ where
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.refused = self.breaker.refusal(Instant::now);
-        if self.refused.is_some() {
+        self.refused = None;
+        if !self.breaker.passes() && self.refuses() {
             return Poll::Ready(Ok(()));
         }
         let result = ready!(self.inner.poll_ready(cx));
         if let Err(error) = &result {
-            // No call was made, but the service has been found failing: in a half-open circuit
-            // that takes a probe.
-            let token = self.breaker.admit_at(Instant::now());
             let verdict = self.classify.classify(Err(error));
-            self.breaker.ticket(token).settle(&verdict);
+            self.found(&verdict);
         }
         Poll::Ready(result)
     }
@@ -134,6 +131,23 @@ impl<S, C: Clone, T: Clone, L: Listener> CircuitBreakerService<S, C, T, L> {
         guard.disarm();
         let (classify, tail) = (self.classify.clone(), self.tail.clone());
         ResponseFuture::new(Some(response), ticket, classify, tail)
+    }
+
+    /// Whether the next call is refused.
+    #[cold]
+    #[inline(never)]
+    fn refuses(&mut self) -> bool {
+        self.refused = self.breaker.refusal(Instant::now);
+        self.refused.is_some()
+    }
+
+    /// No call was made, but the service has been found failing: in a half-open circuit that takes a
+    /// probe.
+    #[cold]
+    #[inline(never)]
+    fn found(&self, verdict: &Verdict) {
+        let token = self.breaker.admit_at(Instant::now());
+        self.breaker.ticket(token).settle(verdict);
     }
 
     /// Asks the circuit about a call that does not pass unasked.
