@@ -34,7 +34,7 @@ const fn limit(row: &'static str, path: Path, at_most: f64, goal: f64) -> Limit 
 
 const LIMITS: [Limit; 15] = [
     limit("backstop timeout", Ready, 134.0, 130.0),
-    limit("backstop timeout", Pending, 1015.0, 900.0),
+    limit("backstop timeout", Pending, 950.0, 900.0),
     limit("backstop retry", Ready, 118.0, 130.0),
     limit("backstop retry", Failing, 1150.0, 1150.0),
     limit("backstop retry + budget", Ready, 135.0, 150.0),
@@ -54,10 +54,10 @@ const LIMITS: [Limit; 15] = [
         300.0,
         300.0,
     ),
-    limit("backstop fallback", Ready, 125.0, 60.0),
-    limit("backstop served-by, typed", Ready, 105.0, 60.0),
-    limit("stack: backstop", Ready, 740.0, 400.0),
-    limit("stack: backstop", Pending, 1800.0, 1150.0),
+    limit("backstop fallback", Ready, 116.0, 60.0),
+    limit("backstop served-by, typed", Ready, 100.0, 60.0),
+    limit("stack: backstop", Ready, 680.0, 400.0),
+    limit("stack: backstop", Pending, 1680.0, 1150.0),
 ];
 
 /// What a stamp on an `http::Response` allocates: its extensions, at the first insert.
