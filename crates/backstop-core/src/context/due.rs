@@ -203,7 +203,7 @@ impl Due {
             _ if self.is_never() => {}
             // Its time has not begun, so nothing of it has been found pending either: the reading
             // of an earlier poll would be in the past.
-            (None, Span(is)) if is != PLACED.0 => slots(|slots| {
+            (None, limit) if limit != PLACED => slots(|slots| {
                 slots.limit.set(self.within);
                 slots.paused.set(None);
             }),
