@@ -91,6 +91,12 @@ pub(crate) struct Message {
     pub(crate) text: String,
 }
 
+impl Message {
+    pub(crate) const fn new(role: Role, text: String) -> Self {
+        Self { role, text }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Role {
     System,

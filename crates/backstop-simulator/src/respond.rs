@@ -156,15 +156,7 @@ impl Respond<'_> {
         let (kind, body) = match garbage {
             Garbage::Html => ("text/html; charset=utf-8", Bytes::from_static(PAGE)),
             Garbage::Empty => (JSON, Bytes::new()),
-            Garbage::Error => {
-                let dialect = self.shared.dialect;
-                (
-                    JSON,
-                    dialect
-                        .failure(&Problem::Server, None, "", &self.stamp)
-                        .body,
-                )
-            }
+            Garbage::Error => (JSON, self.worded(&Problem::Server, None, "").body),
             Garbage::Json => (JSON, Bytes::from_static(HALF)),
         };
         self.respond(StatusCode::OK, typed(kind), vec![Step::Send(body)])
@@ -172,15 +164,9 @@ impl Respond<'_> {
 
     /// An error of the caller's own making.
     fn failure(self, problem: &Problem, route: Option<&Route>, model: &str) -> Response<Play> {
-        let failure = self
-            .shared
-            .dialect
-            .failure(problem, route, model, &self.stamp);
-        self.respond(
-            failure.status,
-            failure.headers,
-            vec![Step::Send(failure.body)],
-        )
+        let failure = self.worded(problem, route, model);
+        let steps = vec![Step::Send(failure.body)];
+        self.respond(failure.status, failure.headers, steps)
     }
 
     /// An error that a fault asks for, with the status, headers and body it may have of its own.
@@ -191,16 +177,19 @@ impl Respond<'_> {
         route: Option<&Route>,
         model: &str,
     ) -> Response<Play> {
-        let mut failure: Failure = self
-            .shared
-            .dialect
-            .failure(problem, route, model, &self.stamp);
+        let mut failure = self.worded(problem, route, model);
         for (name, value) in std::mem::take(&mut self.fault.headers) {
             failure.headers.insert(name, value);
         }
         let status = status.unwrap_or(failure.status);
         let body = self.fault.body.take().unwrap_or(failure.body);
         self.respond(status, failure.headers, vec![Step::Send(body)])
+    }
+
+    /// An error in the dialect's words.
+    fn worded(&self, problem: &Problem, route: Option<&Route>, model: &str) -> Failure {
+        let dialect = self.shared.dialect;
+        dialect.failure(problem, route, model, &self.stamp)
     }
 
     fn respond(self, status: StatusCode, own: HeaderMap, steps: Vec<Step>) -> Response<Play> {

@@ -117,6 +117,11 @@ impl Reply {
         self
     }
 
+    /// The thought in words, as it is streamed.
+    pub(crate) fn thoughts(&self) -> Vec<&str> {
+        self.thinking.as_deref().map(words).unwrap_or_default()
+    }
+
     /// The pieces in which the text is streamed: as scripted, or each word with the space before
     /// it, as tokens are.
     pub(crate) fn pieces(&self) -> Vec<&str> {
@@ -126,6 +131,21 @@ impl Reply {
             }
             _ => words(&self.text),
         }
+    }
+}
+
+impl ToolCall {
+    /// Its arguments, an object where there are none.
+    pub(crate) fn input(&self) -> Value {
+        match &self.arguments {
+            Value::Null => json!({}),
+            arguments => arguments.clone(),
+        }
+    }
+
+    /// Its arguments as dialects with text arguments carry them.
+    pub(crate) fn text(&self) -> String {
+        self.input().to_string()
     }
 }
 

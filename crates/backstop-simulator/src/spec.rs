@@ -8,11 +8,6 @@ use serde_json::{Map, Value};
 
 use crate::fault::{Fault, InvalidFault};
 
-const PRESETS: &str = "overloaded, unavailable, error, rate_limited, quota, denied, forbidden, \
-                       missing, invalid, too_large, filtered, late, slow, hang, reset, \
-                       reset_after, refuse, cut, close, stall, pings, error_event, error_first, html, \
-                       empty, error_200, garbage, none";
-
 /// How late, how long, how often and after how many chunks, unless it is said.
 const LATE: Duration = Duration::from_secs(3);
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -100,7 +95,8 @@ impl Spec {
             (None, Some(status)) => status_fault(status)?,
             _ => {
                 return Err(InvalidFault(format!(
-                    "a fault has either a \"preset\" or a \"status\"; the presets are {PRESETS}"
+                    "a fault has either a \"preset\" or a \"status\"; the presets are {}",
+                    names()
                 )));
             }
         };
@@ -134,44 +130,59 @@ impl Spec {
     }
 
     fn preset(&self, name: &str) -> Result<Fault, InvalidFault> {
-        let after = self.after.unwrap_or(AFTER);
-        let by = |default| self.by.map_or(default, |Span(by)| by);
-        Ok(match name {
-            "none" => Fault::none(),
-            "overloaded" => Fault::overloaded(),
-            "unavailable" => Fault::unavailable(),
-            "error" => Fault::error(),
-            "rate_limited" => Fault::rate_limited(by(RETRY_AFTER)),
-            "quota" => Fault::quota(),
-            "denied" => Fault::denied(),
-            "forbidden" => Fault::forbidden(),
-            "missing" => Fault::missing(),
-            "invalid" => Fault::invalid(),
-            "too_large" => Fault::too_large(),
-            "filtered" => Fault::filtered(),
-            "late" => Fault::late(by(LATE)),
-            "slow" => Fault::slow(by(LATE)),
-            "hang" => Fault::hang(),
-            "reset" => Fault::reset(),
-            "reset_after" => Fault::reset_after(after),
-            "refuse" => Fault::refuse(),
-            "cut" => Fault::cut(after),
-            "close" => Fault::close(after),
-            "stall" => Fault::stall(after),
-            "pings" => Fault::pings(after, by(INTERVAL)),
-            "error_event" => Fault::error_event(after),
-            "error_first" => Fault::error_event(0),
-            "html" => Fault::html(),
-            "empty" => Fault::empty(),
-            "error_200" => Fault::error_200(),
-            "garbage" => Fault::garbage(),
-            _ => {
-                return Err(InvalidFault(format!(
-                    "unknown preset {name:?}; the presets are {PRESETS}"
-                )));
-            }
+        let preset = PRESETS.iter().find(|(known, _)| *known == name);
+        preset.map(|(_, make)| make(self)).ok_or_else(|| {
+            InvalidFault(format!(
+                "unknown preset {name:?}; the presets are {}",
+                names()
+            ))
         })
     }
+
+    fn after(&self) -> usize {
+        self.after.unwrap_or(AFTER)
+    }
+
+    fn by(&self, default: Duration) -> Duration {
+        self.by.map_or(default, |Span(by)| by)
+    }
+}
+
+type Preset = (&'static str, fn(&Spec) -> Fault);
+
+const PRESETS: [Preset; 28] = [
+    ("overloaded", |_| Fault::overloaded()),
+    ("unavailable", |_| Fault::unavailable()),
+    ("error", |_| Fault::error()),
+    ("rate_limited", |it| Fault::rate_limited(it.by(RETRY_AFTER))),
+    ("quota", |_| Fault::quota()),
+    ("denied", |_| Fault::denied()),
+    ("forbidden", |_| Fault::forbidden()),
+    ("missing", |_| Fault::missing()),
+    ("invalid", |_| Fault::invalid()),
+    ("too_large", |_| Fault::too_large()),
+    ("filtered", |_| Fault::filtered()),
+    ("late", |it| Fault::late(it.by(LATE))),
+    ("slow", |it| Fault::slow(it.by(LATE))),
+    ("hang", |_| Fault::hang()),
+    ("reset", |_| Fault::reset()),
+    ("reset_after", |it| Fault::reset_after(it.after())),
+    ("refuse", |_| Fault::refuse()),
+    ("cut", |it| Fault::cut(it.after())),
+    ("close", |it| Fault::close(it.after())),
+    ("stall", |it| Fault::stall(it.after())),
+    ("pings", |it| Fault::pings(it.after(), it.by(INTERVAL))),
+    ("error_event", |it| Fault::error_event(it.after())),
+    ("error_first", |_| Fault::error_event(0)),
+    ("html", |_| Fault::html()),
+    ("empty", |_| Fault::empty()),
+    ("error_200", |_| Fault::error_200()),
+    ("garbage", |_| Fault::garbage()),
+    ("none", |_| Fault::none()),
+];
+
+fn names() -> String {
+    PRESETS.map(|(name, _)| name).join(", ")
 }
 
 /// A time as text: `"300ms"`, `"2s"`, `"1.5s"`.
@@ -213,9 +224,11 @@ mod tests {
     }
 
     #[test]
-    fn every_preset_that_is_listed_is_one() {
-        for name in PRESETS.split(", ") {
+    fn every_preset_is_known_by_its_name_and_told_of_in_the_documentation() {
+        for (name, _) in PRESETS {
             assert!(preset(name).is_ok(), "{name}");
+            let told = include_str!("../README.md").contains(&format!("`{name}`"));
+            assert!(told, "{name}");
         }
     }
 

@@ -1,5 +1,3 @@
-use serde_json::Value;
-
 use crate::{
     ask::{Ask, Continuation, estimate},
     problem::Problem,
@@ -70,7 +68,7 @@ impl Turn {
         let output_tokens = thinking_tokens
             + estimate(&reply.text)
             + calls
-                .map(|call| estimate(&call.name) + estimate(&json(&call.arguments)))
+                .map(|call| estimate(&call.name) + estimate(&call.text()))
                 .sum::<u64>();
         Ok(Self {
             ask,
@@ -84,14 +82,6 @@ impl Turn {
     /// The number of chunks in which the reply would be streamed, about.
     pub(crate) fn chunks(&self) -> usize {
         self.reply.pieces().len().max(1) + self.reply.tool_calls.len()
-    }
-}
-
-/// Arguments as the text in which dialects with text arguments carry them.
-pub(crate) fn json(value: &Value) -> String {
-    match value {
-        Value::Null => "{}".to_owned(),
-        value => value.to_string(),
     }
 }
 

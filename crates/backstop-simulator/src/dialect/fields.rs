@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
-use crate::problem::Problem;
+use crate::{ask::Tool, problem::Problem};
 
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
@@ -74,6 +74,15 @@ pub(super) fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
         .get(name)
         .and_then(Value::as_array)
         .map_or(&[], Vec::as_slice)
+}
+
+/// A tool of this name, whose schema is in one of these fields.
+pub(super) fn tool(tool: &Value, schemas: &[&str]) -> Option<Tool> {
+    let schema = schemas.iter().find_map(|name| field(tool, name));
+    Some(Tool {
+        name: text_field(tool, "name")?,
+        schema: schema.cloned().unwrap_or_default(),
+    })
 }
 
 /// JSON in pieces of a few characters, as a model writes it.

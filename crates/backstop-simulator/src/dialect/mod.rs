@@ -189,12 +189,9 @@ impl FromStr for Dialect {
     type Err = UnknownDialect;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        match name {
-            "anthropic" => Ok(Self::Anthropic),
-            "gemini" => Ok(Self::Gemini),
-            "openai" => Ok(Self::OpenAi),
-            _ => Err(UnknownDialect(name.to_owned())),
-        }
+        let all = [Self::Anthropic, Self::Gemini, Self::OpenAi];
+        let known = all.into_iter().find(|dialect| dialect.as_str() == name);
+        known.ok_or_else(|| UnknownDialect(name.to_owned()))
     }
 }
 

@@ -3,16 +3,13 @@
 use backstop_simulator::{Dialect, Pace, Reply, Simulator, Stop};
 use serde_json::{Value, json};
 
-use crate::client::{ask, events, get, post, start, stream, within};
+use crate::client::{ask, events, get, post, start, stream, with, within};
 
 const PATH: &str = "/v1/chat/completions";
 
 fn request(further: Value) -> Value {
-    let mut request = json!({"model": "gpt-5.5", "messages": [{"role": "user", "content": "Hi"}]});
-    for (key, value) in further.as_object().unwrap() {
-        request[key] = value.clone();
-    }
-    request
+    let request = json!({"model": "gpt-5.5", "messages": [{"role": "user", "content": "Hi"}]});
+    with(request, &further)
 }
 
 #[tokio::test]

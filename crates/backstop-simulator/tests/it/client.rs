@@ -80,6 +80,13 @@ impl Api {
         post(simulator, path, &body)
     }
 
+    /// What comes of it.
+    pub(crate) async fn send(self, simulator: &Simulator, stream: bool) -> reqwest::Response {
+        within(self.request(simulator, stream).send())
+            .await
+            .unwrap()
+    }
+
     /// The text of a plain reply.
     pub(crate) fn text(self, reply: &Value) -> String {
         let text = match self {
@@ -129,6 +136,14 @@ impl Api {
             }
         }
     }
+}
+
+/// A request with further fields.
+pub(crate) fn with(mut request: Value, further: &Value) -> Value {
+    for (key, value) in further.as_object().unwrap() {
+        request[key] = value.clone();
+    }
+    request
 }
 
 pub(crate) fn post(simulator: &Simulator, path: &str, body: &Value) -> reqwest::RequestBuilder {

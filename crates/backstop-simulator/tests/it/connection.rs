@@ -104,9 +104,7 @@ async fn a_caller_that_leaves_a_stalled_or_a_slow_stream_is_seen_to_leave() {
         .unwrap();
     for fault in [Fault::stall(1), Fault::none()] {
         simulator.fault(fault);
-        let mut response = within(Api::Chat.request(&simulator, true).send())
-            .await
-            .unwrap();
+        let mut response = Api::Chat.send(&simulator, true).await;
         let mut seen = String::new();
         while !seen.contains("Hello") {
             let chunk = within(response.chunk())
@@ -138,9 +136,7 @@ async fn pings_go_on_without_content_until_the_caller_leaves() {
                 (true, Api::GenerateArray) => "\r\n",
                 (true, _) => ": keep-alive\n\n",
             };
-            let mut response = within(api.request(&simulator, streamed).send())
-                .await
-                .unwrap();
+            let mut response = api.send(&simulator, streamed).await;
             let mut seen = String::new();
             while seen.matches(ping).count() < 5 {
                 let chunk = within(response.chunk())
@@ -220,9 +216,7 @@ async fn a_stand_in_that_is_down_refuses_connections_and_comes_back() {
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     within(simulator.come_up()).await.unwrap();
     simulator.clear();
-    let response = within(Api::Chat.request(&simulator, false).send())
-        .await
-        .unwrap();
+    let response = Api::Chat.send(&simulator, false).await;
     assert_eq!(response.status(), 200);
 }
 

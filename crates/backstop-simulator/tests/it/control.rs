@@ -29,14 +29,10 @@ async fn a_fault_is_put_read_and_taken_away() {
         put(&url, "overloaded").await,
         (200, json!({"set": ["overloaded"]}))
     );
-    let response = within(Api::Messages.request(&simulator, false).send())
-        .await
-        .unwrap();
+    let response = Api::Messages.send(&simulator, false).await;
     assert_eq!(response.status(), 529);
     delete(&url).await;
-    let response = within(Api::Messages.request(&simulator, false).send())
-        .await
-        .unwrap();
+    let response = Api::Messages.send(&simulator, false).await;
     assert_eq!(response.status(), 200);
 
     let sequence =
@@ -44,9 +40,7 @@ async fn a_fault_is_put_read_and_taken_away() {
     put(&url, sequence).await;
     let pending = get(&simulator, "/_/fault").await;
     assert_eq!(pending[0], json!({"fault": "status 503", "times": 1}));
-    let response = within(Api::Messages.request(&simulator, false).send())
-        .await
-        .unwrap();
+    let response = Api::Messages.send(&simulator, false).await;
     assert_eq!(response.headers()["retry-after"], "7");
     assert_eq!(within(response.text()).await.unwrap(), r#"{"a":1}"#);
     assert_eq!(
@@ -107,17 +101,13 @@ async fn a_reply_is_put_and_taken_away() {
     let url = format!("{}/_/reply", simulator.url());
     let reply = r#"{"text": "Sunny.", "tool_calls": [{"name": "rain", "arguments": {"mm": 0}}]}"#;
     assert_eq!(put(&url, reply).await.0, 200);
-    let response = within(Api::Chat.request(&simulator, false).send())
-        .await
-        .unwrap();
+    let response = Api::Chat.send(&simulator, false).await;
     let reply: Value = within(response.json()).await.unwrap();
     assert_eq!(Api::Chat.text(&reply), "Sunny.");
     assert_eq!(reply["choices"][0]["finish_reason"], "tool_calls");
     assert_eq!(put(&url, r#"{"txet": "Sunny."}"#).await.0, 400);
     delete(&url).await;
-    let response = within(Api::Chat.request(&simulator, false).send())
-        .await
-        .unwrap();
+    let response = Api::Chat.send(&simulator, false).await;
     let reply: Value = within(response.json()).await.unwrap();
     assert_eq!(
         Api::Chat.text(&reply),

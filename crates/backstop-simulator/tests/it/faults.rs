@@ -109,9 +109,7 @@ async fn each_error_has_its_status_and_the_dialects_own_word_for_it() {
             }
             for streamed in [false, true] {
                 simulator.fault(fault());
-                let response = within(api.request(&simulator, streamed).send())
-                    .await
-                    .unwrap();
+                let response = api.send(&simulator, streamed).await;
                 let status = response.status().as_u16();
                 let error: Value = within(response.json()).await.unwrap();
                 let seen = (status, kind(api, &error).as_str().unwrap());
@@ -134,7 +132,7 @@ async fn a_wait_is_told_where_the_dialect_tells_it() {
     ] {
         let simulator = start(api.dialect()).await;
         simulator.fault(Fault::rate_limited(wait));
-        let response = within(api.request(&simulator, false).send()).await.unwrap();
+        let response = api.send(&simulator, false).await;
         let header = |name| {
             response
                 .headers()
@@ -159,16 +157,12 @@ async fn an_error_can_have_headers_and_a_body_of_its_own() {
             .header(RETRY_AFTER, date.clone())
             .body("upstream gone"),
     );
-    let response = within(Api::Chat.request(&simulator, false).send())
-        .await
-        .unwrap();
+    let response = Api::Chat.send(&simulator, false).await;
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()["retry-after"], date);
     assert_eq!(within(response.text()).await.unwrap(), "upstream gone");
     simulator.fault(Fault::status(7));
-    let response = within(Api::Chat.request(&simulator, false).send())
-        .await
-        .unwrap();
+    let response = Api::Chat.send(&simulator, false).await;
     assert_eq!(response.status(), 500);
 }
 
@@ -187,14 +181,14 @@ async fn a_stream_breaks_after_as_many_chunks_as_it_was_told() {
         };
         for words in [0, 1, 3, 100] {
             simulator.fault(Fault::cut(words));
-            let response = within(api.request(&simulator, true).send()).await.unwrap();
+            let response = api.send(&simulator, true).await;
             let (seen, end) = read(response).await;
             assert!(end.is_err(), "{api:?} is cut after {words}: {seen}");
             assert_eq!(api.streamed_text(&seen), first(words), "{api:?}, {words}");
             assert!(!api.ended_well(&seen), "{api:?}: {seen}");
 
             simulator.fault(Fault::close(words));
-            let response = within(api.request(&simulator, true).send()).await.unwrap();
+            let response = api.send(&simulator, true).await;
             let (seen, end) = read(response).await;
             assert!(end.is_ok(), "{api:?} ends well for HTTP: {end:?}");
             assert_eq!(api.streamed_text(&seen), first(words), "{api:?}, {words}");
@@ -241,7 +235,7 @@ async fn an_error_event_ends_a_stream_or_is_all_of_it() {
         let simulator = start(api.dialect()).await;
         for words in [0, 2] {
             simulator.fault(Fault::error_event(words));
-            let response = within(api.request(&simulator, true).send()).await.unwrap();
+            let response = api.send(&simulator, true).await;
             assert_eq!(response.status(), 200);
             let (seen, end) = read(response).await;
             assert!(end.is_ok(), "{api:?}");
@@ -267,7 +261,7 @@ async fn an_error_event_ends_a_stream_or_is_all_of_it() {
             }
         }
         simulator.fault(Fault::error_event(2));
-        let response = within(api.request(&simulator, false).send()).await.unwrap();
+        let response = api.send(&simulator, false).await;
         assert!(
             response.status().is_server_error(),
             "a plain reply is the error itself"
@@ -282,9 +276,7 @@ async fn garbage_is_a_200_that_is_no_reply() {
         for streamed in [false, true] {
             let garbage = async |fault| {
                 simulator.fault(fault);
-                let response = within(api.request(&simulator, streamed).send())
-                    .await
-                    .unwrap();
+                let response = api.send(&simulator, streamed).await;
                 assert_eq!(response.status(), 200);
                 let kind = response.headers()["content-type"]
                     .to_str()
@@ -314,18 +306,11 @@ async fn the_first_calls_fail_and_the_next_succeeds() {
     ]);
     let mut seen = Vec::new();
     for _ in 0..5 {
-        seen.push(
-            within(Api::Chat.request(&simulator, false).send())
-                .await
-                .unwrap()
-                .status(),
-        );
+        seen.push(Api::Chat.send(&simulator, false).await.status());
     }
     assert_eq!(seen, [503, 503, 200, 401, 401]);
     simulator.clear();
-    let response = within(Api::Chat.request(&simulator, false).send())
-        .await
-        .unwrap();
+    let response = Api::Chat.send(&simulator, false).await;
     assert_eq!(response.status(), 200);
     let faults: Vec<_> = simulator
         .calls()
@@ -368,32 +353,24 @@ async fn lateness_comes_before_the_headers_and_slowness_after_them() {
     let late = Duration::from_millis(60);
     simulator.fault(Fault::late(late));
     let begin = tokio::time::Instant::now();
-    within(Api::Messages.request(&simulator, true).send())
-        .await
-        .unwrap();
+    Api::Messages.send(&simulator, true).await;
     assert!(begin.elapsed() >= late, "the headers are late");
 
     simulator.fault(Fault::slow(late));
     let begin = tokio::time::Instant::now();
-    let response = within(Api::Messages.request(&simulator, true).send())
-        .await
-        .unwrap();
+    let response = Api::Messages.send(&simulator, true).await;
     let (seen, end) = read(response).await;
     assert!(begin.elapsed() >= late, "the first token is late");
     assert!(end.is_ok() && Api::Messages.ended_well(&seen));
 
     simulator.fault(Fault::slow(late));
     let begin = tokio::time::Instant::now();
-    within(Api::Messages.request(&simulator, false).send())
-        .await
-        .unwrap();
+    Api::Messages.send(&simulator, false).await;
     assert!(begin.elapsed() >= late, "a plain reply is late as a whole");
 
     simulator.fault(Fault::status(503).delay(late));
     let begin = tokio::time::Instant::now();
-    let response = within(Api::Messages.request(&simulator, false).send())
-        .await
-        .unwrap();
+    let response = Api::Messages.send(&simulator, false).await;
     assert_eq!(response.status(), 503);
     assert!(begin.elapsed() >= late, "an error can take its time");
 }
@@ -412,9 +389,7 @@ async fn a_fault_meets_every_path_but_those_of_control() {
 async fn an_error_event_of_responses_is_followed_by_the_failed_response() {
     let simulator = start(Dialect::OpenAi).await;
     simulator.fault(Fault::error_event(1));
-    let response = within(Api::Responses.request(&simulator, true).send())
-        .await
-        .unwrap();
+    let response = Api::Responses.send(&simulator, true).await;
     let (seen, _) = read(response).await;
     let last = events(&seen).pop().unwrap();
     assert_eq!(last["type"], "response.failed");

@@ -3,18 +3,21 @@
 use backstop_simulator::{Dialect, Fault, Pace, Reply, Simulator};
 use serde_json::{Value, json};
 
-use crate::client::{Api, ask, events, get, post, start, stream, within};
+use crate::client::{Api, ask, events, get, post, start, stream, with, within};
 
 const PATH: &str = "/v1beta/models/gemini-3.5-flash:generateContent";
 const EVENTS: &str = "/v1beta/models/gemini-3.5-flash:streamGenerateContent?alt=sse";
 const ARRAY: &str = "/v1beta/models/gemini-3.5-flash:streamGenerateContent";
 
 fn request(further: Value) -> Value {
-    let mut request = json!({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]});
-    for (key, value) in further.as_object().unwrap() {
-        request[key] = value.clone();
-    }
-    request
+    let request = json!({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]});
+    with(request, &further)
+}
+
+/// A reply by this configuration.
+async fn configured(simulator: &Simulator, config: Value) -> Value {
+    let body = request(json!({"generationConfig": config}));
+    ask(simulator, PATH, body).await.1
 }
 
 #[tokio::test]
@@ -85,24 +88,14 @@ async fn tools_schemas_and_thoughts_are_answered() {
     assert!(streamed.contains("functionCall"));
 
     let config = json!({"responseMimeType": "application/json", "responseSchema": schema});
-    let (_, reply) = ask(
-        &simulator,
-        PATH,
-        request(json!({"generationConfig": config})),
-    )
-    .await;
+    let reply = configured(&simulator, config).await;
     assert_eq!(
         reply["candidates"][0]["content"]["parts"][0]["text"],
         r#"{"n":1}"#
     );
 
     let config = json!({"thinkingConfig": {"includeThoughts": true}});
-    let (_, reply) = ask(
-        &simulator,
-        PATH,
-        request(json!({"generationConfig": config})),
-    )
-    .await;
+    let reply = configured(&simulator, config).await;
     assert_eq!(
         reply["candidates"][0]["content"]["parts"][0]["thought"],
         true
@@ -123,12 +116,7 @@ async fn tools_schemas_and_thoughts_are_answered() {
 async fn a_limit_and_a_tools_result_are_understood() {
     let simulator = start(Dialect::Gemini).await;
     let config = json!({"maxOutputTokens": 2});
-    let (_, reply) = ask(
-        &simulator,
-        PATH,
-        request(json!({"generationConfig": config})),
-    )
-    .await;
+    let reply = configured(&simulator, config).await;
     assert_eq!(reply["candidates"][0]["finishReason"], "MAX_TOKENS");
     let result = json!({"functionResponse": {"name": "add", "response": {"sum": 3}}});
     let contents = json!([{"role": "user", "parts": [result]}]);

@@ -3,20 +3,17 @@
 use backstop_simulator::{Dialect, Pace, Reply, Simulator, Stop};
 use serde_json::{Value, json};
 
-use crate::client::{ask, events, get, post, start, stream, within};
+use crate::client::{ask, events, get, post, start, stream, with, within};
 
 const PATH: &str = "/v1/messages";
 
 fn request(further: Value) -> Value {
-    let mut request = json!({
+    let request = json!({
         "model": "claude-opus-4-8",
         "max_tokens": 1024,
         "messages": [{"role": "user", "content": "Hi"}],
     });
-    for (key, value) in further.as_object().unwrap() {
-        request[key] = value.clone();
-    }
-    request
+    with(request, &further)
 }
 
 #[tokio::test]

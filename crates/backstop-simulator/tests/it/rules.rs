@@ -3,7 +3,7 @@
 use backstop_simulator::Dialect;
 use serde_json::{Value, json};
 
-use crate::client::{ask, start};
+use crate::client::{ask, start, with};
 
 async fn refusal(dialect: Dialect, path: &str, body: Value) -> Option<String> {
     let simulator = start(dialect).await;
@@ -15,11 +15,8 @@ async fn refusal(dialect: Dialect, path: &str, body: Value) -> Option<String> {
 }
 
 async fn anthropic(messages: Value, further: Value) -> Option<String> {
-    let mut body = json!({"model": "m", "max_tokens": 2000, "messages": messages});
-    for (key, value) in further.as_object().unwrap() {
-        body[key] = value.clone();
-    }
-    refusal(Dialect::Anthropic, "/v1/messages", body).await
+    let body = json!({"model": "m", "max_tokens": 2000, "messages": messages});
+    refusal(Dialect::Anthropic, "/v1/messages", with(body, &further)).await
 }
 
 async fn openai(messages: Value) -> Option<String> {

@@ -8,7 +8,7 @@ use crate::{
     },
     ids,
     script::{Stop, words},
-    turn::{Turn, json as to_text},
+    turn::Turn,
 };
 
 pub(in crate::dialect) fn whole(turn: &Turn) -> Bytes {
@@ -24,13 +24,8 @@ pub(in crate::dialect) fn whole(turn: &Turn) -> Bytes {
         content.push(json!({ "type": "text", "text": turn.reply.text }));
     }
     for call in &turn.reply.tool_calls {
-        let input = if call.arguments.is_null() {
-            json!({})
-        } else {
-            call.arguments.clone()
-        };
         content.push(json!({
-            "type": "tool_use", "id": tool_id(), "name": call.name, "input": input,
+            "type": "tool_use", "id": tool_id(), "name": call.name, "input": call.input(),
         }));
     }
     let (stop_reason, stop_sequence) = stop(&turn.stop);
@@ -104,7 +99,7 @@ pub(in crate::dialect) fn frames(turn: &Turn) -> Frames {
             "type": "tool_use", "id": tool_id(), "name": call.name, "input": {},
         }));
         blocks.delta("input_json_delta", "partial_json", "");
-        for piece in json_pieces(&to_text(&call.arguments)) {
+        for piece in json_pieces(&call.text()) {
             blocks.delta("input_json_delta", "partial_json", piece);
         }
     }

@@ -3,7 +3,7 @@ use serde_json::Value;
 use super::rules;
 use crate::{
     ask::{Ask, Format, Message, Role, Tool, ToolChoice, text_of},
-    dialect::fields::{check_range, field, is_true, list, strings, text_field},
+    dialect::fields::{check_range, field, is_true, list, strings, text_field, tool},
     problem::Problem,
 };
 
@@ -34,10 +34,8 @@ pub(in crate::dialect) fn read(body: &Value, purpose: For) -> Result<Ask, Proble
             "messages",
         ));
     }
-    let system = field(body, "system").map(|system| Message {
-        role: Role::System,
-        text: text_of(system),
-    });
+    let system = field(body, "system");
+    let system = system.map(|system| Message::new(Role::System, text_of(system)));
     let heard = messages
         .iter()
         .enumerate()
@@ -109,21 +107,12 @@ fn message_of(index: usize, message: &Value) -> Result<Message, Problem> {
             "messages",
         )
     })?;
-    Ok(Message {
-        role,
-        text: text_of(content),
-    })
+    Ok(Message::new(role, text_of(content)))
 }
 
 fn tools(body: &Value) -> Vec<Tool> {
-    let named = list(body, "tools").iter().filter_map(|tool| {
-        let schema = tool.get("input_schema").cloned().unwrap_or(Value::Null);
-        Some(Tool {
-            name: text_field(tool, "name")?,
-            schema,
-        })
-    });
-    named.collect()
+    let tools = list(body, "tools").iter();
+    tools.filter_map(|it| tool(it, &["input_schema"])).collect()
 }
 
 fn tool_choice(body: &Value) -> ToolChoice {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     dialect::{Frames, Framing},
     ids,
-    script::{Stop, words},
+    script::Stop,
     turn::Turn,
 };
 
@@ -33,12 +33,8 @@ fn calls(turn: &Turn) -> impl Iterator<Item = Value> {
         .iter()
         .enumerate()
         .map(|(place, call)| {
-            let args = if call.arguments.is_null() {
-                json!({})
-            } else {
-                call.arguments.clone()
-            };
-            let call = json!({ "name": call.name, "args": args, "id": ids::alphanumeric("", 8) });
+            let id = ids::alphanumeric("", 8);
+            let call = json!({ "name": call.name, "args": call.input(), "id": id });
             let mut part = Map::from_iter([("functionCall".to_owned(), call)]);
             if place == 0 {
                 let signature = ids::alphanumeric("EsINCr8NAb4", 64) + "==";
@@ -68,13 +64,7 @@ pub(in crate::dialect) fn frames(turn: &Turn, framing: Framing) -> Frames {
         said += tokens;
         responses.push(writer.response(json!([part]), None, said.min(turn.output_tokens)));
     };
-    for word in turn
-        .reply
-        .thinking
-        .as_deref()
-        .map(words)
-        .unwrap_or_default()
-    {
+    for word in turn.reply.thoughts() {
         say(json!({ "text": word, "thought": true }), 1);
     }
     if !turn.reply.text.is_empty() {

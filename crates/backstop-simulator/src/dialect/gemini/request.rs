@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use crate::{
     ask::{Ask, Format, Message, Role, Tool, ToolChoice, text_of},
-    dialect::fields::{field, list, strings, text_field},
+    dialect::fields::{field, list, strings, tool},
     problem::Problem,
 };
 
@@ -19,10 +19,7 @@ pub(in crate::dialect) fn read(body: &Value, model: &str, stream: bool) -> Resul
         }
     };
     let system = field(body, "systemInstruction").or_else(|| field(body, "system_instruction"));
-    let system = system.map(|content| Message {
-        role: Role::System,
-        text: text_in(content),
-    });
+    let system = system.map(|content| Message::new(Role::System, text_in(content)));
     let heard: Vec<Message> = system
         .map(Ok)
         .into_iter()
@@ -57,10 +54,7 @@ fn message_of(content: &Value) -> Result<Message, Problem> {
             ));
         }
     };
-    Ok(Message {
-        role,
-        text: text_in(content),
-    })
+    Ok(Message::new(role, text_in(content)))
 }
 
 fn text_in(content: &Value) -> String {
@@ -81,17 +75,10 @@ fn tools(body: &Value) -> Vec<Tool> {
             .or_else(|| tool.get("function_declarations"));
         list?.as_array()
     });
-    let named = declarations.flatten().filter_map(|declaration| {
-        let schema = field(declaration, "parametersJsonSchema")
-            .or_else(|| field(declaration, "parameters"))
-            .cloned()
-            .unwrap_or(Value::Null);
-        Some(Tool {
-            name: text_field(declaration, "name")?,
-            schema,
-        })
-    });
-    named.collect()
+    let declarations = declarations.flatten();
+    declarations
+        .filter_map(|it| tool(it, &["parametersJsonSchema", "parameters"]))
+        .collect()
 }
 
 fn tool_choice(body: &Value) -> ToolChoice {

@@ -12,6 +12,7 @@ use super::{
     Route, Stamp,
     fields::{header_map, insert},
 };
+use crate::ask::{Format, ToolChoice};
 
 /// Servers that speak OpenAI's dialect put it under all sorts of prefixes, so that only the end of
 /// the path counts. Azure's names the model.
@@ -31,6 +32,29 @@ pub(super) fn route(method: &Method, path: &str) -> Option<Route> {
             .split_once("/models/")
             .map(|(_, id)| Route::Model(id.to_owned())),
         _ => None,
+    }
+}
+
+/// The choice of a tool, which names one at this place.
+fn tool_choice(body: &Value, name: &str) -> ToolChoice {
+    let Some(choice) = body.get("tool_choice") else {
+        return ToolChoice::Auto;
+    };
+    match (choice.as_str(), choice.pointer(name)) {
+        (Some("required"), _) => ToolChoice::Required,
+        (Some("none"), _) => ToolChoice::None,
+        (_, Some(Value::String(name))) => ToolChoice::Named(name.clone()),
+        _ => ToolChoice::Auto,
+    }
+}
+
+/// The form of a reply, which has its schema at this place.
+fn format(format: Option<&Value>, schema: &str) -> Format {
+    let kind = format.and_then(|format| format.get("type")?.as_str());
+    match (kind, format.and_then(|format| format.pointer(schema))) {
+        (Some("json_schema"), Some(schema)) => Format::Schema(schema.clone()),
+        (Some("json_object" | "json_schema"), _) => Format::Json,
+        _ => Format::Text,
     }
 }
 

@@ -7,8 +7,8 @@ use crate::{
         fields::{json_pieces, quoted},
     },
     ids,
-    script::{Stop, words},
-    turn::{Turn, json as to_text},
+    script::Stop,
+    turn::Turn,
 };
 
 /// Written out by hand, in the order of the real ones: a load test asks for many.
@@ -47,7 +47,7 @@ fn message(turn: &Turn) -> String {
             json!({
                 "id": tool_id(),
                 "type": "function",
-                "function": { "name": call.name, "arguments": to_text(&call.arguments) },
+                "function": { "name": call.name, "arguments": call.text() },
             })
         });
         message.push_str(&format!(r#","tool_calls":{}"#, calls.collect::<Value>()));
@@ -95,13 +95,7 @@ pub(in crate::dialect) fn frames(turn: &Turn, stamp: &Stamp) -> Frames {
             r#"{"role":"assistant","content":"","refusal":null}"#,
             None,
         ));
-        for word in turn
-            .reply
-            .thinking
-            .as_deref()
-            .map(words)
-            .unwrap_or_default()
-        {
+        for word in turn.reply.thoughts() {
             let delta = format!(r#"{{"reasoning_content":{}}}"#, quoted(word));
             frames.content.push(writer.delta(index, &delta, None));
         }
@@ -121,7 +115,7 @@ pub(in crate::dialect) fn frames(turn: &Turn, stamp: &Stamp) -> Frames {
             frames
                 .content
                 .push(writer.delta(index, &first.to_string(), None));
-            for piece in json_pieces(&to_text(&call.arguments)) {
+            for piece in json_pieces(&call.text()) {
                 let delta = json!({ "tool_calls": [{
                     "index": place, "function": { "arguments": piece },
                 }]});

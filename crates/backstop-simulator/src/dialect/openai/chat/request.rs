@@ -2,8 +2,11 @@ use serde_json::Value;
 
 use super::rules;
 use crate::{
-    ask::{Ask, Continuation, Format, Message, Role, Tool, ToolChoice, text_of},
-    dialect::fields::{field, is_true, list, strings, text_field},
+    ask::{Ask, Continuation, Message, Role, Tool, text_of},
+    dialect::{
+        fields::{field, is_true, list, strings, text_field, tool},
+        openai::{format, tool_choice},
+    },
     problem::Problem,
 };
 
@@ -65,8 +68,8 @@ pub(in crate::dialect) fn read(body: &Value, deployment: Option<&str>) -> Result
             .is_some_and(|o| is_true(o, "include_usage")),
         stops: strings(body.get("stop")),
         tools: tools(body),
-        tool_choice: tool_choice(body),
-        format: format(body),
+        tool_choice: tool_choice(body, "/function/name"),
+        format: format(body.get("response_format"), "/json_schema/schema"),
         choices: body
             .get("n")
             .and_then(Value::as_u64)
@@ -103,42 +106,13 @@ fn message_of(index: usize, message: &Value) -> Result<Message, Problem> {
         }
     };
     let text = message.get("content").map(text_of).unwrap_or_default();
-    Ok(Message { role, text })
+    Ok(Message::new(role, text))
 }
 
 fn tools(body: &Value) -> Vec<Tool> {
-    let named = list(body, "tools").iter().filter_map(|tool| {
-        let function = tool.get("function")?;
-        let schema = function.get("parameters").cloned().unwrap_or(Value::Null);
-        Some(Tool {
-            name: text_field(function, "name")?,
-            schema,
-        })
-    });
-    named.collect()
-}
-
-fn tool_choice(body: &Value) -> ToolChoice {
-    match body.get("tool_choice") {
-        Some(Value::String(choice)) if choice == "required" => ToolChoice::Required,
-        Some(Value::String(choice)) if choice == "none" => ToolChoice::None,
-        Some(choice) => choice
-            .pointer("/function/name")
-            .and_then(Value::as_str)
-            .map_or(ToolChoice::Auto, |name| ToolChoice::Named(name.to_owned())),
-        None => ToolChoice::Auto,
-    }
-}
-
-fn format(body: &Value) -> Format {
-    let Some(format) = body.get("response_format") else {
-        return Format::Text;
-    };
-    match format.get("type").and_then(Value::as_str) {
-        Some("json_object") => Format::Json,
-        Some("json_schema") => format
-            .pointer("/json_schema/schema")
-            .map_or(Format::Json, |schema| Format::Schema(schema.clone())),
-        _ => Format::Text,
-    }
+    let functions = list(body, "tools").iter();
+    let functions = functions.filter_map(|tool| tool.get("function"));
+    functions
+        .filter_map(|it| tool(it, &["parameters"]))
+        .collect()
 }

@@ -1,12 +1,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::{
-    dialect::Stamp,
-    ids,
-    script::Stop,
-    turn::{Turn, json as to_text},
-};
+use crate::{dialect::Stamp, ids, script::Stop, turn::Turn};
 
 pub(in crate::dialect) fn whole(turn: &Turn, stamp: &Stamp) -> Bytes {
     let output: Vec<Value> = Item::all(turn).iter().map(Item::done).collect();
@@ -105,7 +100,7 @@ impl<'a> Item<'a> {
             id: ids::hex("fc_", 48),
             call_id: ids::alphanumeric("call_", 24),
             name: &call.name,
-            arguments: to_text(&call.arguments),
+            arguments: call.text(),
         });
         reasoning.into_iter().chain(message).chain(calls).collect()
     }

@@ -1,8 +1,11 @@
 use serde_json::Value;
 
 use crate::{
-    ask::{Ask, Format, Message, Role, Tool, ToolChoice, text_of},
-    dialect::fields::{field, is_true, list, text_field},
+    ask::{Ask, Message, Role, Tool, text_of},
+    dialect::{
+        fields::{field, is_true, list, text_field, tool},
+        openai::{format, tool_choice},
+    },
     problem::Problem,
 };
 
@@ -13,18 +16,10 @@ pub(in crate::dialect) fn read(body: &Value) -> Result<Ask, Problem> {
     let input = field(body, "input")
         .ok_or_else(|| Problem::invalid("Missing required parameter: 'input'.", "input"))?;
     let instructions = text_field(body, "instructions");
-    let mut heard: Vec<Message> = instructions
-        .map(|text| Message {
-            role: Role::System,
-            text,
-        })
-        .into_iter()
-        .collect();
+    let instructions = instructions.map(|text| Message::new(Role::System, text));
+    let mut heard: Vec<Message> = instructions.into_iter().collect();
     match input {
-        Value::String(text) => heard.push(Message {
-            role: Role::User,
-            text: text.clone(),
-        }),
+        Value::String(text) => heard.push(Message::new(Role::User, text.clone())),
         Value::Array(items) => heard.extend(items.iter().filter_map(message_of)),
         _ => {
             return Err(Problem::invalid(
@@ -38,8 +33,8 @@ pub(in crate::dialect) fn read(body: &Value) -> Result<Ask, Problem> {
         max_tokens: body.get("max_output_tokens").and_then(Value::as_u64),
         stream: is_true(body, "stream"),
         tools: tools(body),
-        tool_choice: tool_choice(body),
-        format: format(body),
+        tool_choice: tool_choice(body, "/name"),
+        format: format(body.pointer("/text/format"), "/schema"),
         thinking: body
             .pointer("/reasoning/summary")
             .is_some_and(|summary| !summary.is_null()),
@@ -56,55 +51,17 @@ fn message_of(item: &Value) -> Option<Message> {
         .get("type")
         .and_then(Value::as_str)
         .unwrap_or("message");
-    match (kind, item.get("role").and_then(Value::as_str)) {
-        ("function_call_output", _) => Some(Message {
-            role: Role::User,
-            text: item.get("output").map(text_of)?,
-        }),
-        ("message", role) => {
-            let role = match role {
-                Some("assistant") => Role::Assistant,
-                Some("system" | "developer") => Role::System,
-                _ => Role::User,
-            };
-            Some(Message {
-                role,
-                text: item.get("content").map(text_of)?,
-            })
-        }
-        _ => None,
-    }
+    let (role, text) = match (kind, item.get("role").and_then(Value::as_str)) {
+        ("function_call_output", _) => (Role::User, "output"),
+        ("message", Some("assistant")) => (Role::Assistant, "content"),
+        ("message", Some("system" | "developer")) => (Role::System, "content"),
+        ("message", _) => (Role::User, "content"),
+        _ => return None,
+    };
+    Some(Message::new(role, item.get(text).map(text_of)?))
 }
 
 fn tools(body: &Value) -> Vec<Tool> {
-    let named = list(body, "tools").iter().filter_map(|tool| {
-        let schema = tool.get("parameters").cloned().unwrap_or(Value::Null);
-        Some(Tool {
-            name: text_field(tool, "name")?,
-            schema,
-        })
-    });
-    named.collect()
-}
-
-fn tool_choice(body: &Value) -> ToolChoice {
-    match body.get("tool_choice") {
-        Some(Value::String(choice)) if choice == "required" => ToolChoice::Required,
-        Some(Value::String(choice)) if choice == "none" => ToolChoice::None,
-        Some(choice) => text_field(choice, "name").map_or(ToolChoice::Auto, ToolChoice::Named),
-        None => ToolChoice::Auto,
-    }
-}
-
-fn format(body: &Value) -> Format {
-    let Some(format) = body.pointer("/text/format") else {
-        return Format::Text;
-    };
-    match format.get("type").and_then(Value::as_str) {
-        Some("json_object") => Format::Json,
-        Some("json_schema") => format
-            .get("schema")
-            .map_or(Format::Json, |schema| Format::Schema(schema.clone())),
-        _ => Format::Text,
-    }
+    let tools = list(body, "tools").iter();
+    tools.filter_map(|it| tool(it, &["parameters"])).collect()
 }
