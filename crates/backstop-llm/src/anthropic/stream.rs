@@ -9,8 +9,12 @@ use super::{
     response::{WireUsage, read_stop},
 };
 use crate::{
-    Dialect, Error, Event, Image, Json, Part, Signature, dialect::Decoder, json, lenient,
-    sse::SseEvent, wire_text::Text,
+    Dialect, Error, Event, Image, Json, Part, Signature,
+    dialect::Decoder,
+    json, lenient,
+    response::{push_text, push_thought},
+    sse::SseEvent,
+    wire_text::Text,
 };
 
 #[derive(Deserialize)]
@@ -160,8 +164,8 @@ impl Reader {
         };
         let owned = |text: Option<Text<'_>>| text.map(|Text(t)| t.into_owned()).unwrap_or_default();
         match &*block.kind.0 {
-            "text" => push_text(owned(block.text), out),
-            "thinking" => push_thought(owned(block.thinking), out),
+            "text" => push_text(0, owned(block.text), out),
+            "thinking" => push_thought(0, owned(block.thinking), out),
             "redacted_thinking" => out.push(Event::RedactedThinking {
                 choice: 0,
                 data: Signature::from_wire(Dialect::Anthropic, &owned(block.data)),
@@ -206,10 +210,10 @@ impl Reader {
             return;
         };
         if let Some(Text(text)) = delta.text {
-            push_text(text.into_owned(), out);
+            push_text(0, text.into_owned(), out);
         }
         if let Some(Text(thought)) = delta.thinking {
-            push_thought(thought.into_owned(), out);
+            push_thought(0, thought.into_owned(), out);
         }
         if let Some(Text(signature)) = delta.signature {
             out.push(Event::Signature {
@@ -271,17 +275,5 @@ impl Reader {
                 stop_sequence: delta.stop_sequence.map(|Text(text)| text.into_owned()),
             });
         }
-    }
-}
-
-fn push_text(delta: String, out: &mut Vec<Event>) {
-    if !delta.is_empty() {
-        out.push(Event::Text { choice: 0, delta });
-    }
-}
-
-fn push_thought(delta: String, out: &mut Vec<Event>) {
-    if !delta.is_empty() {
-        out.push(Event::Thinking { choice: 0, delta });
     }
 }

@@ -13,7 +13,9 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{ContinueLayer, progress::Progress, seam::Seam};
-use crate::{ChatBody, ChatRequest, ChatResponse, ChatStream, Chunk, Error, Event};
+use crate::{
+    ChatBody, ChatRequest, ChatResponse, ChatStream, Chunk, Error, Event, response::push_text,
+};
 
 /// A stream that is gone on with when it breaks off.
 pub(super) struct Continued<S> {
@@ -194,22 +196,16 @@ fn join(events: Vec<Event>, seam: &mut Seam) -> Vec<Event> {
     for event in events {
         match event {
             Event::Start { .. } => {}
-            Event::Text { choice: 0, delta } => push_text(&mut joined, seam.push(delta)),
+            Event::Text { choice: 0, delta } => push_text(0, seam.push(delta), &mut joined),
             // A sign of life and a count decide nothing.
             Event::Ping | Event::Usage(_) => joined.push(event),
             event => {
-                push_text(&mut joined, seam.finish());
+                push_text(0, seam.finish(), &mut joined);
                 joined.push(event);
             }
         }
     }
     joined
-}
-
-fn push_text(events: &mut Vec<Event>, delta: String) {
-    if !delta.is_empty() {
-        events.push(Event::Text { choice: 0, delta });
-    }
 }
 
 impl<S> Stream for Continued<S>

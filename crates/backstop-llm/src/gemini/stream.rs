@@ -4,7 +4,12 @@ use super::{
     part::{WirePart, other},
     response::{WireAnswer, WireCandidate, read_finish},
 };
-use crate::{Dialect, Error, Event, Json, Signature, Usage, dialect::Decoder, sse::SseEvent};
+use crate::{
+    Dialect, Error, Event, Json, Signature, Usage,
+    dialect::Decoder,
+    response::{push_text, push_thought},
+    sse::SseEvent,
+};
 
 /// Reads one stream. It has no end marker: it is whole when it closes after a finish reason.
 #[derive(Debug, Default)]
@@ -121,12 +126,10 @@ impl Reader {
         };
         out.extend(other.map(Box::new).map(|part| Event::Part { choice, part }));
         let delta = wire.text.unwrap_or_default();
-        if !delta.is_empty() {
-            out.push(if wire.thought {
-                Event::Thinking { choice, delta }
-            } else {
-                Event::Text { choice, delta }
-            });
+        if wire.thought {
+            push_thought(choice, delta, out);
+        } else {
+            push_text(choice, delta, out);
         }
         if let Some(signature) = wire.thought_signature {
             out.push(Event::Signature {

@@ -2,6 +2,7 @@
 //! llama.cpp, OpenRouter, Groq, Mistral, DeepSeek, Azure and others.
 
 mod base_resp;
+mod calls;
 pub(crate) mod error;
 mod message;
 mod part;

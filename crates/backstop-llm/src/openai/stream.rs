@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::{
     base_resp::BaseResp,
+    calls::{Calls, Place},
     error,
     message::{citation, text_or_json},
     part::read_part,
@@ -17,6 +18,7 @@ use crate::{
     Error, Event, FinishReason, Json, Part,
     dialect::Decoder,
     json, lenient,
+    response::{push_text, push_thought},
     sse::SseEvent,
     wire_text::{Text, TextOr},
 };
@@ -109,8 +111,8 @@ pub(super) struct Reader {
     started: bool,
     /// The answer's id.
     id: String,
-    /// The tool calls begun: choice, the server's index, the server's id.
-    calls: Vec<(u32, Option<u32>, String)>,
+    /// The tool calls begun.
+    calls: Calls,
     /// The choices that have ended.
     finished: Vec<u32>,
     ended: bool,
@@ -223,7 +225,7 @@ impl Reader {
     fn choice(&mut self, wire: WireChoice<'_>, out: &mut Vec<Event>) -> Result<(), Error> {
         let choice = wire.index.unwrap_or_default();
         if let Some(Text(text)) = wire.text {
-            push_text(choice, &text, out);
+            push_text(choice, text, out);
         }
         if let Some(delta) = wire.delta {
             self.delta(choice, delta, out)?;
@@ -233,8 +235,7 @@ impl Reader {
         };
         // OpenRouter says it twice.
         if !self.finished.contains(&choice) {
-            let called = self.calls.iter().any(|(of, ..)| *of == choice);
-            let reason = read_finish(&word, called);
+            let reason = read_finish(&word, self.calls.count(choice) > 0);
             if reason == FinishReason::Error {
                 return Err(broken_off());
             }
@@ -288,10 +289,9 @@ impl Reader {
                 self.call(choice, call.index, id, function, out);
             }
             if let Some(extra) = call.extra_content {
-                let calls = self.calls.iter().filter(|(of, ..)| *of == choice).count();
                 out.push(Event::Signature {
                     choice,
-                    tool: Some(u32::try_from(calls.saturating_sub(1)).unwrap_or(u32::MAX)),
+                    tool: Some(self.calls.count(choice).saturating_sub(1)),
                     signature: extra.read(),
                 });
             }
@@ -302,9 +302,7 @@ impl Reader {
         Ok(())
     }
 
-    /// A piece of a tool call. Its id and name come once, at its beginning, and the pieces of a call
-    /// have the same index; a server that gives all its calls the same index, or none, begins each
-    /// with a new id or at least a name.
+    /// A piece of a tool call. Its id and name come once, at its beginning.
     fn call(
         &mut self,
         choice: u32,
@@ -316,40 +314,17 @@ impl Reader {
         let id = id.unwrap_or_default();
         let name = function.name.map(|Text(name)| name.into_owned());
         let name = name.unwrap_or_default();
-        let place = |is: &dyn Fn(Option<u32>, &str) -> bool| {
-            let mut calls = self.calls.iter();
-            calls.rposition(|(of, number, id)| *of == choice && is(*number, id))
-        };
-        let known = match id.as_str() {
-            "" => None,
-            // Two that are numbered are two, whatever they are called.
-            id => place(&|of, known| {
-                known == id && (of == number || of.is_none() || number.is_none())
-            }),
-        };
-        let begun = known.or_else(|| match (number, name.as_str(), id.as_str()) {
-            (_, name, id) if !name.is_empty() && !id.is_empty() => None,
-            (Some(_), ..) => place(&|of, _| of == number),
-            (None, "", _) => place(&|_, _| true),
-            (None, ..) => None,
-        });
-        let place = begun.unwrap_or_else(|| {
-            self.calls.push((choice, number, id.clone()));
-            self.calls.len() - 1
-        });
-        let earlier = &self.calls[..place];
-        let index = earlier.iter().filter(|(of, ..)| *of == choice).count();
-        if begun.is_none() {
+        let Place { index, is_new } = self.calls.place(choice, number, &id, &name);
+        if is_new {
             // Callers tell results apart by the ids of the calls.
             self.faulty |= id.is_empty();
             out.push(Event::ToolCall {
                 choice,
-                index: u32::try_from(index).unwrap_or(u32::MAX),
-                id: tool_id::given(id, &self.id, index),
+                index,
+                id: tool_id::given(id, &self.id, index as usize),
                 name,
             });
         }
-        let index = u32::try_from(index).unwrap_or(u32::MAX);
         let delta = function.arguments.map(RawValue::get);
         let delta = delta.map(text_or_json).unwrap_or_default();
         if !delta.is_empty() {
@@ -362,21 +337,6 @@ impl Reader {
     }
 }
 
-fn push_text(choice: u32, text: &str, out: &mut Vec<Event>) {
-    if !text.is_empty() {
-        out.push(Event::Text {
-            choice,
-            delta: text.to_owned(),
-        });
-    }
-}
-
-fn push_thought(choice: u32, delta: String, out: &mut Vec<Event>) {
-    if !delta.is_empty() {
-        out.push(Event::Thinking { choice, delta });
-    }
-}
-
 fn push_picture(choice: u32, part: Result<Part, Error>, out: &mut Vec<Event>) {
     let picture = part.ok().filter(|part| matches!(part, Part::Image(_)));
     let part = picture.map(Box::new);
@@ -386,7 +346,7 @@ fn push_picture(choice: u32, part: Result<Part, Error>, out: &mut Vec<Event>) {
 /// A string, or with Mistral a list of parts.
 fn push_content(choice: u32, raw: &RawValue, out: &mut Vec<Event>) -> Result<(), Error> {
     if let Ok(Text(text)) = serde_json::from_str(raw.get()) {
-        push_text(choice, &text, out);
+        push_text(choice, text, out);
         return Ok(());
     }
     let content: Option<TextOr<Json>> = serde_json::from_str(raw.get())

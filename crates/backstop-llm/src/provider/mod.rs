@@ -1,5 +1,6 @@
 //! Providers, and their models as tower services.
 
+mod address;
 mod alike;
 mod body;
 mod builder;

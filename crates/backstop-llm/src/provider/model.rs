@@ -1,22 +1,21 @@
 //! One model of a provider, as a tower service.
 
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::{Context, Poll},
 };
 
-use backstop_core::{BoxError, Fault, FaultKind, Name, RetryHint};
+use backstop_core::{Fault, FaultKind, Name, RetryHint};
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
 use tower_service::Service;
-use url::Url;
 
 use super::{
     Inner, Provider,
+    address::Address,
     body::{is_page, is_stream, no_answer, peek, read_body, request_id},
     commit::{Check, Commit, commit, is_empty_answer},
     upstream::Upstream,
@@ -55,26 +54,9 @@ struct Config {
     allow_loss: Needs,
     system: Option<SystemPrompt>,
     commit: Commit,
-    asked: OnceLock<Asked>,
+    address: Address,
     #[cfg(feature = "validate")]
     validate: bool,
-}
-
-/// The path that was asked for first, and its address: to read it anew for every call would take longer
-/// than all that the layers do.
-#[derive(Clone)]
-struct Asked {
-    path: String,
-    uri: Uri,
-}
-
-impl fmt::Debug for Asked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The query may hold a credential.
-        f.debug_struct("Asked")
-            .field("path", &self.path)
-            .finish_non_exhaustive()
-    }
 }
 
 /// The system prompt that a model is given instead of the caller's, because models read
@@ -110,7 +92,7 @@ impl Model {
             allow_loss: Needs::NONE,
             system: None,
             commit: Commit::default(),
-            asked: OnceLock::new(),
+            address: Address::default(),
             #[cfg(feature = "validate")]
             validate: false,
         };
@@ -250,7 +232,9 @@ impl Config {
         }
         let mut sent = Request::new(encoded.body);
         *sent.method_mut() = Method::POST;
-        *sent.uri_mut() = self.uri(encoded.path)?;
+        *sent.uri_mut() = self
+            .address
+            .of(encoded.path, |path| self.provider.url(&self.model, path))?;
         *sent.headers_mut() = headers;
         let Answer {
             status,
@@ -273,21 +257,6 @@ impl Config {
             return self.whole(headers, begun, body, true, check).await;
         }
         self.whole(headers, Bytes::new(), body, false, check).await
-    }
-
-    /// Where a request to this path goes.
-    fn uri(&self, path: String) -> Result<Uri, Error> {
-        if let Some(asked) = self.asked.get().filter(|asked| asked.path == path) {
-            return Ok(asked.uri.clone());
-        }
-        let uri = address(&self.provider.url(&self.model, &path))
-            .map_err(|error| Error::refused("can't be addressed").with_source(error))?;
-        // Where there is one for another path already, that one stays.
-        let _ = self.asked.set(Asked {
-            path,
-            uri: uri.clone(),
-        });
-        Ok(uri)
     }
 
     /// What an answer to this request is held against.
@@ -399,14 +368,4 @@ impl Config {
     fn answered(&self, model: &str) -> Name {
         if model.is_empty() { &self.model } else { model }.into()
     }
-}
-
-/// A URL as it is asked for: in the letters that an address may have, and without the name and the
-/// password, which are sent as a header.
-fn address(url: &str) -> Result<Uri, BoxError> {
-    let mut url = Url::parse(url)?;
-    // It has a host, and so may do without either.
-    let _ = (url.set_username(""), url.set_password(None));
-    url.set_fragment(None);
-    Ok(url.as_str().parse()?)
 }

@@ -143,6 +143,21 @@ impl Event {
     }
 }
 
+/// Adds a piece of text, unless nothing is in it.
+pub(crate) fn push_text(choice: u32, delta: impl AsRef<str> + Into<String>, out: &mut Vec<Event>) {
+    if !delta.as_ref().is_empty() {
+        let delta = delta.into();
+        out.push(Event::Text { choice, delta });
+    }
+}
+
+/// Adds a piece of a thought, unless nothing is in it.
+pub(crate) fn push_thought(choice: u32, delta: String, out: &mut Vec<Event>) {
+    if !delta.is_empty() {
+        out.push(Event::Thinking { choice, delta });
+    }
+}
+
 /// One piece of a streamed answer: what it means, and the bytes it came in.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]

@@ -12,6 +12,7 @@ use std::{fmt, sync::Arc};
 use backstop_core::{Name, ServedBy, Stamp};
 use http::{Extensions, HeaderMap};
 
+pub(crate) use self::event::{push_text, push_thought};
 pub use self::{
     collect::Collector,
     completion::{Choice, Completion},

@@ -9,7 +9,12 @@ use super::{
     whole::picture,
 };
 use crate::{
-    Error, Event, Json, Part, Usage, dialect::Decoder, json, lenient, openai::error, sse::SseEvent,
+    Error, Event, Json, Part, Usage,
+    dialect::Decoder,
+    json, lenient,
+    openai::error,
+    response::{push_text, push_thought},
+    sse::SseEvent,
     wire_text::Text,
 };
 
@@ -225,9 +230,8 @@ impl Reader {
                 }
             }
             Kind::Reasoning if done => {
-                let delta = item.thought();
-                if !told && !delta.is_empty() {
-                    out.push(Event::Thinking { choice: 0, delta });
+                if !told {
+                    push_thought(0, item.thought(), out);
                 }
                 let (signature, redacted) = item.sealed();
                 out.extend(signature.map(|signature| Event::Signature {
@@ -239,12 +243,9 @@ impl Reader {
             }
             Kind::Message if done && !told => {
                 for part in item.into_parts(0, &json)? {
-                    let choice = 0;
                     match part {
-                        Part::Text { text: delta, .. } if !delta.is_empty() => {
-                            out.push(Event::Text { choice, delta });
-                        }
-                        Part::Refusal(delta) => out.push(Event::Refusal { choice, delta }),
+                        Part::Text { text, .. } => push_text(0, text, out),
+                        Part::Refusal(delta) => out.push(Event::Refusal { choice: 0, delta }),
                         _ => {}
                     }
                 }

@@ -18,6 +18,9 @@ use crate::{
     openai::{WireExtra, error},
 };
 
+const ADDED: &str = "response.output_item.added";
+const DONE: &str = "response.output_item.done";
+
 /// Writes one stream.
 ///
 /// The dialect repeats at the end of each item what its pieces said, and at the end of the stream
@@ -117,14 +120,10 @@ impl Writer {
         format!("{start}_{response}_{}", self.items.len())
     }
 
-    fn added(&mut self, place: usize, item: &Value, out: &mut Vec<u8>) {
+    /// Writes an event that brings an item, which begins or is done.
+    fn bring(&mut self, kind: &str, place: usize, item: &Value, out: &mut Vec<u8>) {
         let body = json!({ "output_index": place, "item": item });
-        self.event(out, "response.output_item.added", &body);
-    }
-
-    fn done(&mut self, place: usize, item: &Value, out: &mut Vec<u8>) {
-        let body = json!({ "output_index": place, "item": item });
-        self.event(out, "response.output_item.done", &body);
+        self.event(out, kind, &body);
     }
 
     /// Opens an item. Whatever else is open is closed first, but for tool calls beside another.
@@ -135,7 +134,7 @@ impl Writer {
         let id = self.next_id(start);
         item["id"] = id.as_str().into();
         let place = self.items.open(Item::new(kind, id));
-        self.added(place, &item, out);
+        self.bring(ADDED, place, &item, out);
         place
     }
 
@@ -147,8 +146,8 @@ impl Writer {
         }
         let id = item["id"].as_str().unwrap_or_default().to_owned();
         let place = self.items.add(id, item.clone());
-        self.added(place, &item, out);
-        self.done(place, &item, out);
+        self.bring(ADDED, place, &item, out);
+        self.bring(DONE, place, &item, out);
     }
 
     /// Closes all items that are open, and writes those that waited for that.
@@ -190,7 +189,7 @@ impl Writer {
             Kind::Other => {}
         }
         let whole = self.items.finish(place);
-        self.done(place, &whole, out);
+        self.bring(DONE, place, &whole, out);
     }
 
     /// The message that is open, or else one that is opened now.
