@@ -2,7 +2,10 @@
 
 use std::{error::Error, fmt::Write as _};
 
-use crate::config::{Candidate, Config, Model, Target, write_duration};
+use backstop_core::FaultKind;
+use backstop_fallback::FAIL_OVER;
+
+use crate::config::{Candidate, Config, Model, Ordering, Target, write_duration};
 
 /// Every model's chain, and its limits.
 #[must_use]
@@ -18,7 +21,16 @@ pub fn chains(config: &Config) -> String {
         for (i, candidate) in model.candidates.iter().enumerate() {
             let last = i + 1 == model.candidates.len();
             let branch = if last { "└─" } else { "├─" };
-            let _ = writeln!(out, "  {branch} {}", line(config, model, candidate));
+            let line = line(config, model, candidate);
+            let notes = notes(model, candidate);
+            let _ = writeln!(
+                out,
+                "  {branch} {}",
+                [&[line], &*notes].concat().join("   ")
+            );
+        }
+        for rule in rules(config, model) {
+            let _ = writeln!(out, "     {rule}");
         }
         let _ = writeln!(
             out,
@@ -79,4 +91,59 @@ fn line(config: &Config, model: &Model, candidate: &Candidate) -> String {
             format!("{name:<32} “{start}”")
         }
     }
+}
+
+/// When a candidate's turn comes, where that is not after all that stand before it, and that its
+/// answers are lesser ones.
+fn notes(model: &Model, candidate: &Candidate) -> Vec<String> {
+    let mut notes = Vec::new();
+    let asked = |it: &&Candidate| matches!(it.target, Target::Provider { .. });
+    let mut tiers = model.candidates.iter().filter(asked).map(|it| it.tier);
+    if asked(&candidate) && tiers.any(|tier| tier != candidate.tier) {
+        notes.push(format!("tier {}", candidate.tier));
+    }
+    if model.order == Ordering::Weight && asked(&candidate) {
+        notes.push(format!("weight {}", candidate.weight));
+    }
+    let listed = |kinds: &mut dyn Iterator<Item = FaultKind>| {
+        let labels: Vec<_> = kinds.map(FaultKind::label).collect();
+        labels.join(", ")
+    };
+    let mut more = candidate
+        .after
+        .iter()
+        .filter(|kind| !FAIL_OVER.contains(*kind));
+    if !candidate.after.contains(FaultKind::Refused) {
+        let kinds = listed(&mut candidate.after.iter());
+        notes.push(format!("after {kinds} only"));
+    } else if let Some(first) = more.next() {
+        let kinds = listed(&mut std::iter::once(first).chain(more));
+        notes.push(format!("after {kinds} too"));
+    }
+    if candidate.degraded.is_some() {
+        notes.push("a lesser answer".to_owned());
+    }
+    notes
+}
+
+/// What holds for all candidates of a model, where it is not as usual.
+fn rules(config: &Config, model: &Model) -> Vec<String> {
+    let mut rules = Vec::new();
+    let order = match model.order {
+        Ordering::Latency => Some("the fastest lately first"),
+        Ordering::Price => Some("the cheapest first"),
+        Ordering::Priority => None,
+        Ordering::Weight => Some("by chance, in proportion to their weights"),
+    };
+    rules.extend(order.map(|order| format!("within a tier {order}")));
+    if let Some(most) = model.max_attempts {
+        rules.push(format!("no more than {most} attempts in all"));
+    }
+    if let Some(cap) = model.price_cap {
+        let currency = &config.currency;
+        rules.push(format!(
+            "none for whom the call would cost more than {cap} {currency}"
+        ));
+    }
+    rules
 }

@@ -181,6 +181,35 @@ async fn a_key_of_any_name_can_be_written_into_the_config() {
 }
 
 #[tokio::test]
+async fn a_check_draws_when_the_turn_of_each_candidate_comes() {
+    let directory = tempfile::tempdir().expect("can be made");
+    let config = format!(
+        "{}[models.smart]\norder = \"weight\"\nprice_cap = 0.5\nmax_attempts = 4\n\
+         candidates = [{{ candidate = \"p:a\", weight = 9, also_after = [\"filtered\"] }}, \
+         {{ candidate = \"p:b\", only_after = [\"too_large\"] }}, \
+         {{ candidate = \"p:c\", tier = 2, degraded = \"Less.\" }}]\n\
+         [models.plain]\ncandidates = [\"p:m\"]\n",
+        provider("https://here/v1"),
+    );
+    let (status, said) = backstop(&["check", &written(directory.path(), &config)]).await;
+    assert_eq!(status, 0, "{said}");
+    for told in [
+        "/v1   tier 0   weight 9   after filtered too\n",
+        "/v1   tier 0   weight 1   after too_large only\n",
+        "/v1   tier 2   weight 1   a lesser answer\n",
+        "\n     within a tier by chance, in proportion to their weights\n",
+        "\n     no more than 4 attempts in all\n",
+        "\n     none for whom the call would cost more than 0.5 USD\n",
+    ] {
+        assert!(said.contains(told), "{told} in {said}");
+    }
+    let (plain, _) = said.split_once("smart").expect("it comes after the other");
+    for word in ["tier", "weight", "after"] {
+        assert!(!plain.contains(word), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_asked_for_and_not_there_is_told_at_once() {
     let directory = tempfile::tempdir().expect("can be made");
     let config = format!("{}{MODEL}", provider("https://here/v1"));
