@@ -109,10 +109,9 @@ fn notes(model: &Model, candidate: &Candidate) -> Vec<String> {
         let labels: Vec<_> = kinds.map(FaultKind::label).collect();
         labels.join(", ")
     };
-    let mut more = candidate
-        .after
-        .iter()
-        .filter(|kind| !FAIL_OVER.contains(*kind));
+    // Whoever takes more steps in after what was too large for others, without being told to.
+    let usual = FAIL_OVER.with(FaultKind::TooLarge);
+    let mut more = candidate.after.iter().filter(|kind| !usual.contains(*kind));
     if !candidate.after.contains(FaultKind::Refused) {
         let kinds = listed(&mut candidate.after.iter());
         notes.push(format!("after {kinds} only"));

@@ -54,9 +54,19 @@ fn elsewhere() -> Response {
 /// Whether a browser says that a page of another site makes the request. It would bring along the
 /// key that a person has given the browser, or come from the very machine that may do all.
 fn is_from_elsewhere(headers: &HeaderMap) -> bool {
-    headers
-        .get("sec-fetch-site")
-        .is_some_and(|site| site != "same-origin" && site != "none")
+    let site = headers.get("sec-fetch-site");
+    site.is_some_and(|site| site != "same-origin" && site != "none") || is_foreign(headers)
+}
+
+/// Whether a page of another site changes something. That much a browser tells of it even where a
+/// gateway is reached in the clear, over a network that is not this machine.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    let [origin, host] = [header::ORIGIN, header::HOST].map(|name| headers.get(name));
+    let (Some(origin), Some(host)) = (origin, host) else {
+        return false;
+    };
+    let own = |scheme: &[u8]| origin.as_bytes().strip_prefix(scheme) == Some(host.as_bytes());
+    !own(b"http://") && !own(b"https://")
 }
 
 /// Whether the request was meant for this machine: a name of someone else's may have been made to
@@ -129,6 +139,22 @@ mod tests {
             );
         }
         assert!(!is_from_elsewhere(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_page_of_another_site_may_change_nothing_where_browsers_tell_no_site() {
+        for (origin, elsewhere) in [
+            ("http://10.0.0.7:4000", false),
+            ("https://10.0.0.7:4000", false),
+            ("http://10.0.0.7", true),
+            ("http://evil.example", true),
+            ("null", true),
+        ] {
+            let mut headers = headers("host", "10.0.0.7:4000");
+            assert!(!is_from_elsewhere(&headers));
+            headers.insert(header::ORIGIN, origin.parse().unwrap());
+            assert_eq!(is_from_elsewhere(&headers), elsewhere, "{origin}");
+        }
     }
 
     #[test]
