@@ -286,7 +286,16 @@ async fn speaks_tls_where_there_is_a_certificate() {
     let toml = common::toml(&setup.primary, &setup.backup, "", &tls);
     let config = || Config::parse("test.toml", &toml, &|_| Some("sk-secret-key".to_owned()));
     let half = setup.gateway.gateway.reload(config());
-    assert!(half.is_err(), "the key is still the old one's");
+    let why = half
+        .expect_err("the key is still the old one's")
+        .to_string();
+    let files = (path("key.pem"), path("cert.pem"));
+    let told = format!(
+        "{}: not the key of {}",
+        files.0.display(),
+        files.1.display()
+    );
+    assert_eq!(why, told);
     std::fs::write(path("key.pem"), new.signing_key.serialize_pem()).expect("can be written");
     setup.gateway.gateway.reload(config()).expect("they fit");
     let answer = trusting(&new.cert.pem(), setup.gateway.address).await;

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{
     Accept, TlsAcceptor,
     rustls::{
-        ServerConfig,
+        Error, ServerConfig,
         crypto::aws_lc_rs,
         pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     },
@@ -54,7 +54,14 @@ fn config(tls: &Tls) -> Result<Arc<ServerConfig>, BoxError> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(certificates, key)?;
+        .with_single_cert(certificates, key)
+        .map_err(|error| match error {
+            Error::InconsistentKeys(_) => in_file(
+                &tls.key,
+                format_args!("not the key of {}", tls.certificate.display()),
+            ),
+            error => in_file(&tls.certificate, error),
+        })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
