@@ -68,6 +68,21 @@ impl Timer {
         }
     }
 
+    /// Sets a timer that is not set yet to `until`, and polls it.
+    ///
+    /// # Panics
+    ///
+    /// As [`set`](Self::set) does.
+    #[inline]
+    pub fn start(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let place = self.0.insert(place());
+        place.set(Some(sleep_until(until)));
+        match place.as_mut().as_pin_mut() {
+            Some(sleep) => sleep.poll(cx),
+            None => Poll::Pending,
+        }
+    }
+
     /// Ready once its instant has come.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self.sleep() {

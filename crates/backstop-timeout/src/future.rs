@@ -120,8 +120,7 @@ fn poll_timer(timer: &mut Timer, due: &mut Due, cx: &mut Context<'_>) -> Poll<()
     if timer.is_set() {
         return ready_or_past(timer.poll(cx), until);
     }
-    timer.set(until);
-    timer.poll(cx)
+    timer.start(until, cx)
 }
 
 /// A service that uses up the task's cooperative budget at every poll leaves none for the timer,

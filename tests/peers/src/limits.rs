@@ -33,8 +33,8 @@ const fn limit(row: &'static str, path: Path, at_most: f64, goal: f64) -> Limit 
 }
 
 const LIMITS: [Limit; 15] = [
-    limit("backstop timeout", Ready, 134.0, 130.0),
-    limit("backstop timeout", Pending, 950.0, 900.0),
+    limit("backstop timeout", Ready, 130.0, 130.0),
+    limit("backstop timeout", Pending, 900.0, 900.0),
     limit("backstop retry", Ready, 118.0, 130.0),
     limit("backstop retry", Failing, 1150.0, 1150.0),
     limit("backstop retry + budget", Ready, 135.0, 150.0),

@@ -200,17 +200,17 @@ impl Due {
     pub fn enter(&mut self) -> InTime<'_> {
         let was = slots(|slots| slots.limit.get());
         match (self.at, was) {
-            _ if self.is_never() => {}
+            // There is none further out whose deadline would have to be kept.
+            (Some(_), Span::NONE) => slots(|slots| {
+                slots.limit.set(PLACED);
+                slots.deadline.set(self.at);
+            }),
+            (None, _) if self.is_never() => {}
             // Its time has not begun, so nothing of it has been found pending either: the reading
             // of an earlier poll would be in the past.
             (None, limit) if limit != PLACED => slots(|slots| {
                 slots.limit.set(self.within);
                 slots.paused.set(None);
-            }),
-            // There is none further out whose deadline would have to be kept.
-            (Some(_), Span::NONE) => slots(|slots| {
-                slots.limit.set(PLACED);
-                slots.deadline.set(self.at);
             }),
             _ => self.enter_on_the_clock(),
         }
@@ -260,6 +260,7 @@ impl Drop for InTime<'_> {
         if !self.due.is_never() {
             let is = slots(|slots| slots.limit.replace(self.was));
             match (is, self.was) {
+                (PLACED, Span::NONE) if self.due.at.is_some() => {}
                 (PLACED, Span::NONE) => self.due.at = slots(|slots| slots.deadline.get()),
                 (PLACED, _) => self.due.leave_the_clock(),
                 _ => {}

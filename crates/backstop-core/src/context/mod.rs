@@ -109,7 +109,7 @@ pub fn paused_at() -> Instant {
     slots(|slots| match slots.paused.get() {
         Some(paused) => paused,
         None => {
-            let now = now();
+            let now = Instant::now();
             slots.paused.set(Some(now));
             now
         }
