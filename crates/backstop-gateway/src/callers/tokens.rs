@@ -54,7 +54,8 @@ impl Tokens {
         }
         Ok(Left {
             limit: self.limit.get(),
-            remaining: level as u64,
+            // A level has fewer digits than a limit may have.
+            remaining: (level as u64).min(self.limit.get()),
             reset: MINUTE.mul_f64(1.0 - level / full),
         })
     }
@@ -88,5 +89,13 @@ mod tests {
         assert_eq!(tokens.check().expect("is level again").remaining, 1);
         tokio::time::advance(MINUTE * 10).await;
         assert_eq!(tokens.check().expect("is full").remaining, 600);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_is_left_than_the_limit() {
+        for limit in [1, u64::from(u32::MAX), i64::MAX as u64, u64::MAX] {
+            let tokens = Tokens::new(NonZeroU64::new(limit).unwrap());
+            assert_eq!(tokens.check().expect("is full").remaining, limit);
+        }
     }
 }

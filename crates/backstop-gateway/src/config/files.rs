@@ -29,7 +29,13 @@ impl Files {
             // that names it twice is not what it was.
             self.0.entry(path.to_owned()).or_insert(hash);
         }
-        String::from_utf8(read?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        let text = String::from_utf8(read?)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        // Some editors begin a text by this mark, which is no part of it, and of no key.
+        Ok(text
+            .strip_prefix('\u{feff}')
+            .map(str::to_owned)
+            .unwrap_or(text))
     }
 
     /// The same files with what is in them now.
@@ -74,6 +80,15 @@ mod tests {
     };
 
     use super::*;
+
+    #[test]
+    fn what_editors_put_before_a_text_is_no_part_of_it() {
+        let directory = tempfile::tempdir().expect("can be made");
+        let path = directory.path().join("key");
+        fs::write(&path, "\u{feff}sk-key\r\n").expect("can be written");
+        let text = Files::default().read(&path).expect("can be read");
+        assert_eq!(text, "sk-key\r\n");
+    }
 
     // As a shell's `<(echo text)` is.
     #[test]

@@ -208,7 +208,7 @@ impl Service<ChatRequest> for Model {
 impl Config {
     fn plan(&self, request: &ChatRequest) -> Result<Plan, Error> {
         if request.avoids(&self.name) {
-            return Err(Error::refused("left out by the caller"));
+            return Err(Error::refused("not to be asked again"));
         }
         let dialect = self.provider.dialect();
         let mut plan = Plan::new(request, dialect, &self.abilities, self.allow_loss)?;
