@@ -27,8 +27,8 @@ pub(crate) struct Callers {
 pub(crate) struct Caller {
     pub(crate) name: Name,
     config: config::Key,
-    requests: Option<Requests>,
-    tokens: Option<Tokens>,
+    requests: Option<Arc<Requests>>,
+    tokens: Option<Arc<Tokens>>,
     running: Option<Arc<Semaphore>>,
 }
 
@@ -41,16 +41,18 @@ pub(crate) struct Admitted {
 }
 
 impl Callers {
-    /// Those in `keys`. Who was there before, with the same limits, keeps what it has used.
+    /// Those in `keys`. Who was there before, by whatever key, keeps what it has used of limits that
+    /// stay the same.
     pub(crate) fn new(keys: &BTreeMap<Name, config::Key>, before: &Self) -> Self {
         let callers = keys.iter().map(|(name, config)| {
-            let same = before
-                .callers
-                .iter()
-                .find(|caller| caller.name == *name && caller.config == *config);
-            match same {
-                Some(caller) => caller.clone(),
-                None => Arc::new(Caller::new(name.clone(), config.clone())),
+            let known = before.callers.iter().find(|caller| caller.name == *name);
+            match known {
+                Some(caller) if caller.config == *config => caller.clone(),
+                known => Arc::new(Caller::new(
+                    name.clone(),
+                    config.clone(),
+                    known.map(|it| &**it),
+                )),
             }
         });
         Self {
@@ -78,14 +80,30 @@ impl Callers {
 }
 
 impl Caller {
-    fn new(name: Name, config: config::Key) -> Self {
+    fn new(name: Name, config: config::Key, before: Option<&Self>) -> Self {
+        let same = |is_same: fn(&config::Key, &config::Key) -> bool| {
+            before.filter(|before| is_same(&before.config, &config))
+        };
         Self {
             name,
-            requests: config.requests_per_minute.map(Requests::new),
-            tokens: config.tokens_per_minute.map(Tokens::new),
-            running: config
-                .concurrent
-                .map(|limit| Arc::new(Semaphore::new(limit.get() as usize))),
+            requests: match same(|a, b| a.requests_per_minute == b.requests_per_minute) {
+                Some(before) => before.requests.clone(),
+                None => config
+                    .requests_per_minute
+                    .map(|limit| Arc::new(Requests::new(limit))),
+            },
+            tokens: match same(|a, b| a.tokens_per_minute == b.tokens_per_minute) {
+                Some(before) => before.tokens.clone(),
+                None => config
+                    .tokens_per_minute
+                    .map(|limit| Arc::new(Tokens::new(limit))),
+            },
+            running: match same(|a, b| a.concurrent == b.concurrent) {
+                Some(before) => before.running.clone(),
+                None => config
+                    .concurrent
+                    .map(|limit| Arc::new(Semaphore::new(limit.get() as usize))),
+            },
             config,
         }
     }
@@ -136,7 +154,7 @@ mod tests {
     fn caller(change: impl FnOnce(&mut config::Key)) -> Caller {
         let mut key = config::Key::new(Hash::of("a key"));
         change(&mut key);
-        Caller::new(Name::from("team"), key)
+        Caller::new(Name::from("team"), key, None)
     }
 
     #[test]
@@ -204,5 +222,27 @@ mod tests {
         keys.get_mut("a").unwrap().requests_per_minute = NonZeroU32::new(2);
         let raised = Callers::new(&keys, &before);
         raised.callers[0].admit().expect("has a new limit");
+    }
+
+    #[test]
+    fn a_new_key_or_one_other_limit_does_not_give_back_what_was_used_of_the_rest() {
+        let mut key = config::Key::new(Hash::of("a key"));
+        key.tokens_per_minute = NonZeroU64::new(60);
+        key.concurrent = NonZeroU32::new(1);
+        let mut keys = BTreeMap::from([(Name::from("a"), key)]);
+        let before = Callers::new(&keys, &Callers::default());
+        let running = before.callers[0].admit().expect("nothing is spent");
+
+        let key = keys.get_mut("a").unwrap();
+        key.sha256 = Hash::of("another key");
+        key.requests_per_minute = NonZeroU32::new(2);
+        let after = Callers::new(&keys, &before);
+        let over = after.callers[0].admit().expect_err("one is running");
+        assert!(over.to_string().ends_with("concurrent requests"));
+        // A call that began before the reload counts still.
+        before.callers[0].used(90);
+        drop(running);
+        let over = after.callers[0].admit().expect_err("all is spent");
+        assert!(over.to_string().ends_with("tokens per minute"));
     }
 }
