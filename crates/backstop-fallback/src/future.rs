@@ -79,8 +79,7 @@ where
         let call = this.call;
         let _trail = this.scope.enter();
         let _bound = call.policy.enter_bound();
-        let mut failed = None;
-        if let StateProj::Primary { response } = this.state.as_mut().project() {
+        let failed = if let StateProj::Primary { response } = this.state.as_mut().project() {
             let mark = context::mark();
             let polled = {
                 let _alternatives = context::enter_alternatives(true);
@@ -95,8 +94,10 @@ where
             if fault.is_none() && context::mark() == mark {
                 return Poll::Ready(result);
             }
-            failed = Some((mark, fault, result));
-        }
+            Some((mark, fault, result))
+        } else {
+            None
+        };
         call.go_on(this.state, failed, cx).result
     }
 }

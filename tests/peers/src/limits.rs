@@ -56,8 +56,8 @@ const LIMITS: [Limit; 15] = [
     ),
     limit("backstop fallback", Ready, 116.0, 60.0),
     limit("backstop served-by, typed", Ready, 100.0, 60.0),
-    limit("stack: backstop", Ready, 680.0, 400.0),
-    limit("stack: backstop", Pending, 1680.0, 1150.0),
+    limit("stack: backstop", Ready, 660.0, 400.0),
+    limit("stack: backstop", Pending, 1620.0, 1150.0),
 ];
 
 /// What a stamp on an `http::Response` allocates: its extensions, at the first insert.
