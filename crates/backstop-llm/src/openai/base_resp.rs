@@ -2,12 +2,13 @@
 
 use backstop_core::FaultKind;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::{Error, error::words, lenient};
 
 /// How it went, beside an answer or in place of one.
-#[derive(Default, Deserialize)]
-pub(super) struct BaseResp {
+#[derive(Deserialize)]
+struct BaseResp {
     #[serde(default, deserialize_with = "lenient::scalar")]
     status_code: u32,
     #[serde(default, deserialize_with = "lenient::scalar")]
@@ -33,27 +34,27 @@ const CODES: &[(u32, FaultKind)] = &[
     (2056, FaultKind::QuotaExhausted),
 ];
 
-impl BaseResp {
-    /// The error that it tells of, if there is one.
-    pub(super) fn error(&self) -> Option<Error> {
-        let code = self.status_code;
-        if code == 0 {
-            return None;
-        }
-        let known = CODES.iter().find(|(known, _)| *known == code);
-        let known = known.map_or(FaultKind::Malformed, |(_, kind)| *kind);
-        let kind = match known {
-            // The message tells more: that the request is too long, perhaps.
-            FaultKind::Invalid | FaultKind::Malformed => {
-                words::kind_of(&[], &self.status_msg).unwrap_or(known)
-            }
-            known => known,
-        };
-        let message = match &*self.status_msg {
-            "" => "the provider gave no reason",
-            message => message,
-        };
-        let error = Error::new(kind, message);
-        Some(error.with_code(code.to_string()))
+/// The error that it tells of, if there is one.
+pub(super) fn error(raw: &RawValue) -> Option<Error> {
+    let BaseResp {
+        status_code,
+        status_msg,
+    } = serde_json::from_str(raw.get()).ok()?;
+    if status_code == 0 {
+        return None;
     }
+    let known = CODES.iter().find(|(known, _)| *known == status_code);
+    let known = known.map_or(FaultKind::Malformed, |(_, kind)| *kind);
+    let kind = match known {
+        // The message tells more: that the request is too long, perhaps.
+        FaultKind::Invalid | FaultKind::Malformed => {
+            words::kind_of(&[], &status_msg).unwrap_or(known)
+        }
+        known => known,
+    };
+    let message = match &*status_msg {
+        "" => "the provider gave no reason",
+        message => message,
+    };
+    Some(Error::new(kind, message).with_code(status_code.to_string()))
 }

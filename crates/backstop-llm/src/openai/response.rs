@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    base_resp::BaseResp,
-    error,
+    base_resp, error,
     message::{WireMessage, write_assistant},
     plain, tool_id,
 };
@@ -29,8 +28,8 @@ struct WireCompletion<'a> {
     usage: Option<WireUsage>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
-    #[serde(default, deserialize_with = "lenient::object_or_default")]
-    base_resp: BaseResp,
+    #[serde(borrow, default)]
+    base_resp: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -155,7 +154,7 @@ pub(super) fn decode_any(body: &[u8]) -> Result<Completion, Error> {
         return Err(match wire.error.filter(|raw| error::says(raw)) {
             Some(_) => error::classify(None, body),
             None => {
-                let told = wire.base_resp.error();
+                let told = wire.base_resp.and_then(base_resp::error);
                 told.unwrap_or_else(|| Error::malformed("the answer has no choices"))
             }
         });

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    base_resp::BaseResp,
+    base_resp,
     calls::{Calls, Place},
     error,
     message::{citation, text_or_json},
@@ -39,8 +39,8 @@ struct WireChunk<'a> {
     x_groq: Option<Groq>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
-    #[serde(default, deserialize_with = "lenient::object_or_default")]
-    base_resp: BaseResp,
+    #[serde(borrow, default)]
+    base_resp: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -146,7 +146,9 @@ impl Decoder for Reader {
             return Err(error::classify(None, data));
         }
         let choices = chunk.choices.as_deref().unwrap_or_default();
-        if let (true, Some(error)) = (choices.is_empty(), chunk.base_resp.error()) {
+        if let (true, Some(raw)) = (choices.is_empty(), chunk.base_resp)
+            && let Some(error) = base_resp::error(raw)
+        {
             return Err(error);
         }
         self.start(&chunk, out);
