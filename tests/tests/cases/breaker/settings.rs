@@ -29,6 +29,17 @@ pub(super) struct Settings {
 /// Just above a threshold: a library that compares with `>` is one that compares with `>=` here.
 const ABOVE: f64 = 1e-9;
 
+impl From<Policy> for Settings {
+    fn from(policy: Policy) -> Self {
+        Self {
+            policy,
+            threshold: 0.5,
+            shares: false,
+            start: Duration::ZERO,
+        }
+    }
+}
+
 impl Settings {
     /// The policy of a case.
     pub(super) fn of(case: &Case) -> Replay<Self> {

@@ -254,12 +254,7 @@ fn thresholds(case: &Case) -> Replay {
                 (None, _) => base.consecutive(NonZeroU32::MIN),
             }
         };
-        let settings = Settings {
-            policy,
-            threshold: 0.5,
-            shares: false,
-            start: Duration::ZERO,
-        };
+        let settings = Settings::from(policy);
         crate::paused(async {
             let mut subject = Subject::new(&settings).await;
             if half_open {
@@ -383,12 +378,7 @@ pub(super) fn open_waits(case: &Case) -> Replay {
                 true => OpenWait::growing(wait, Duration::MAX).jitter(Jitter::None),
                 false => OpenWait::fixed(wait).jitter(Jitter::None),
             });
-        let settings = Settings {
-            policy,
-            threshold: 0.5,
-            shares: false,
-            start: Duration::ZERO,
-        };
+        let settings = Settings::from(policy);
         crate::paused(async {
             let mut subject = Subject::new(&settings).await;
             if growing {
