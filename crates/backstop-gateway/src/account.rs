@@ -185,7 +185,6 @@ impl Drop for Account {
         self.shared.metrics.call(call, &ledger, &config.currency);
         self.shared.stats.call(call);
         self.running.alerts.call(call.outcome, cost);
-        let usage = call.usage.unwrap_or_default();
         info!(
             target: log::CALL,
             request_id = &*call.id,
@@ -199,8 +198,8 @@ impl Drop for Account {
             failed = (!call.trail.is_empty()).then(|| tracing::field::display(&call.trail)),
             first_ms = call.answered.map(|it| it.as_millis() as u64),
             total_ms = call.taken.as_millis() as u64,
-            input_tokens = usage.input,
-            output_tokens = usage.output,
+            input_tokens = call.usage.map(|usage| usage.input),
+            output_tokens = call.usage.map(|usage| usage.output),
             cost = (cost > 0.0).then_some(ledger::readable(cost)),
             attempts = tracing::field::display(ledger::Line(&ledger)),
         );

@@ -64,6 +64,11 @@ async fn neither_prompts_nor_answers_nor_keys_are_logged() {
     assert_eq!(lines.len(), FRONTS.len() + 2, "{log}");
     assert!(lines.iter().all(|line| line.contains("id-of-one")), "{log}");
     assert!(log.contains("outcome=\"denied\""), "{log}");
+    // What is not known is not told as nothing.
+    for line in lines {
+        let is_answered = line.contains("outcome=\"ok\"");
+        assert_eq!(line.contains("output_tokens="), is_answered, "{line}");
+    }
 }
 
 #[tokio::test]

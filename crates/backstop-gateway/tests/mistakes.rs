@@ -104,6 +104,25 @@ fn a_key_that_is_empty_is_none() {
 }
 
 #[test]
+fn a_header_that_says_how_a_request_is_sent_is_not_to_be_configured() {
+    for name in [
+        "Content-Length",
+        "transfer-encoding",
+        "connection",
+        "bad header",
+    ] {
+        let said = told_after(&format!("[providers.a.headers]\n\"{name}\" = \"5\"\n"));
+        let place = format!(
+            "it.toml:9:{}: `providers.a.headers.{name}` ",
+            name.len() + 6
+        );
+        assert!(said.starts_with(&place), "{said}");
+    }
+    let host = format!("{RIGHT}[providers.a.headers]\nHost = \"other.test\"\n");
+    assert!(parse(&host).is_ok());
+}
+
+#[test]
 fn a_model_that_is_wrong_is_not_said_to_be_missing() {
     let said = told("[\"a:m\"]", "\"a:m\"");
     assert_eq!(

@@ -168,9 +168,26 @@ fn secrets(table: &Table<'_>) -> Vec<(String, Secret)> {
         .collect()
 }
 
+/// Headers that say how a message is sent, and are written anew for each.
+const FRAMING: [&str; 9] = [
+    "connection",
+    "content-length",
+    "expect",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 fn header_name(value: &Value<'_>, name: &str) {
-    if http::HeaderName::try_from(name).is_err() {
-        value.problem("is no header's name", "use letters, digits and hyphens");
+    match http::HeaderName::try_from(name) {
+        Ok(name) if FRAMING.contains(&name.as_str()) => {
+            value.problem("says how a request is sent, which differs", "leave it out");
+        }
+        Ok(_) => {}
+        Err(_) => value.problem("is no header's name", "use letters, digits and hyphens"),
     }
 }
 
