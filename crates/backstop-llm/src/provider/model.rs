@@ -223,27 +223,17 @@ impl Config {
     }
 
     async fn send(&self, request: ChatRequest) -> Result<ChatResponse, Error> {
-        let Inner { wire, client, .. } = &*self.provider.inner;
-        let encoded = wire.encode(&request, &self.plan(&request)?)?;
-        let mut headers = self.provider.inner.headers.clone();
-        let own = request.extensions().get::<HeaderMap>();
-        for (name, value) in encoded.headers.iter().chain(own.into_iter().flatten()) {
-            headers.entry(name).or_insert(value.clone());
-        }
-        let mut sent = Request::new(encoded.body);
-        *sent.method_mut() = Method::POST;
-        *sent.uri_mut() = self
-            .address
-            .of(encoded.path, |path| self.provider.url(&self.model, path))?;
-        *sent.headers_mut() = headers;
+        let sent = self.written(&request)?;
+        let answered = self.provider.inner.client.send(&sent).await;
+        // What was asked is not kept for as long as the answer takes.
+        drop(sent);
         let Answer {
             status,
             headers,
             body,
-        } = client.send(sent).await.map_err(no_answer)?;
+        } = answered.map_err(no_answer)?;
         let streamed = request.is_streamed();
         let check = self.check(&request);
-        // What was asked is not kept for as long as the answer takes.
         drop(request);
         if !status.is_success() {
             return Err(Box::pin(self.refused(status, headers.map(), body)).await);
@@ -257,6 +247,24 @@ impl Config {
             return self.whole(headers, begun, body, true, check).await;
         }
         self.whole(headers, Bytes::new(), body, false, check).await
+    }
+
+    /// What the provider is sent.
+    fn written(&self, request: &ChatRequest) -> Result<Request, Error> {
+        let Inner { wire, headers, .. } = &*self.provider.inner;
+        let encoded = wire.encode(request, &self.plan(request)?)?;
+        let mut headers = headers.clone();
+        let own = request.extensions().get::<HeaderMap>();
+        for (name, value) in encoded.headers.iter().chain(own.into_iter().flatten()) {
+            headers.entry(name).or_insert(value.clone());
+        }
+        let mut sent = Request::new(encoded.body);
+        *sent.method_mut() = Method::POST;
+        *sent.uri_mut() = self
+            .address
+            .of(encoded.path, |path| self.provider.url(&self.model, path))?;
+        *sent.headers_mut() = headers;
+        Ok(sent)
     }
 
     /// What an answer to this request is held against.

@@ -13,8 +13,12 @@ use super::{
     idle::Idle,
 };
 
-/// The request, where the other side has done nothing for it, and why no answer came.
-pub(super) struct Unsent(pub(super) Option<Request>, pub(super) BoxError);
+/// Why no answer came.
+pub(super) struct Failed {
+    /// Whether the other side has done nothing for the request.
+    pub(super) unsent: bool,
+    pub(super) error: BoxError,
+}
 
 /// A connection that a request can be sent over.
 pub(super) enum Connection {
@@ -35,7 +39,7 @@ impl Connection {
         Ok(Self::Http2(stream))
     }
 
-    pub(super) async fn send(self, request: Request) -> Result<Answer, Unsent> {
+    pub(super) async fn send(self, request: &Request) -> Result<Answer, Failed> {
         match self {
             Self::Http1(lease) => lease.send(request).await,
             // Boxed, so that those over HTTP/1 take no room for it.
@@ -71,19 +75,19 @@ impl Lease {
         http1.expect("it is there until it is dropped")
     }
 
-    async fn send(mut self, request: Request) -> Result<Answer, Unsent> {
+    async fn send(mut self, request: &Request) -> Result<Answer, Failed> {
         let http1 = self.http1();
-        http1.begin(&request);
+        http1.begin(request);
         match poll_fn(|cx| http1.poll_answer(cx)).await {
             Ok((status, headers)) => Ok(Answer {
                 status,
                 headers,
                 body: Body::http1(self),
             }),
-            Err(error) => {
-                let unsent = http1.is_unseen().then_some(request);
-                Err(Unsent(unsent, error.into()))
-            }
+            Err(error) => Err(Failed {
+                unsent: http1.is_unseen(),
+                error: error.into(),
+            }),
         }
     }
 }

@@ -13,7 +13,8 @@ use super::http1;
 pub(crate) struct Headers {
     /// Where they stand, if they are not in the map from the first.
     head: Bytes,
-    map: OnceLock<HeaderMap>,
+    /// Boxed, because an answer is handed on from layer to layer.
+    map: OnceLock<Box<HeaderMap>>,
 }
 
 impl Headers {
@@ -24,7 +25,8 @@ impl Headers {
     }
 
     pub(crate) fn map(&self) -> &HeaderMap {
-        self.map.get_or_init(|| http1::headers(&self.head))
+        self.map
+            .get_or_init(|| Box::new(http1::headers(&self.head)))
     }
 
     pub(crate) fn map_mut(&mut self) -> &mut HeaderMap {
@@ -36,7 +38,7 @@ impl Headers {
 impl From<HeaderMap> for Headers {
     fn from(map: HeaderMap) -> Self {
         let head = Bytes::new();
-        let map = map.into();
+        let map = Box::new(map).into();
         Self { head, map }
     }
 }

@@ -16,7 +16,7 @@ use http_body_util::Full;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::{Answer, Body, Request, connect::Io, connection::Unsent};
+use super::{Answer, Body, Request, connect::Io, connection::Failed};
 
 /// How much of an answer over HTTP/2 may lie unread.
 const STREAM_WINDOW: u32 = 512 * 1024;
@@ -91,7 +91,7 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) async fn send(mut self, request: Request) -> Result<Answer, Unsent> {
+    pub(super) async fn send(mut self, request: &Request) -> Result<Answer, Failed> {
         let sent = request.clone().map(Full::new);
         match self.requests.try_send_request(sent).await {
             Ok(response) => {
@@ -105,8 +105,10 @@ impl Stream {
             Err(mut error) => {
                 let unsent = error.take_message().is_some();
                 let error = error.into_error();
-                let unsent = (unsent || is_refused(&error)).then_some(request);
-                Err(Unsent(unsent, error.into()))
+                Err(Failed {
+                    unsent: unsent || is_refused(&error),
+                    error: error.into(),
+                })
             }
         }
     }
@@ -144,7 +146,8 @@ mod tests {
             let (http2, far) = tokio::join!(http2, h2::server::handshake(far));
             let (http2, mut far) = (http2.expect("agrees"), far.expect("agrees"));
             let request = http::Request::get("https://provider.test/").body(Bytes::new());
-            let call = http2.stream().send(request.expect("is one"));
+            let request = request.expect("is one");
+            let call = http2.stream().send(&request);
             let silent = async {
                 let _taken = far.accept().await.expect("a call").expect("is whole");
                 if there {

@@ -24,10 +24,7 @@ use tokio::time::timeout;
 use url::Url;
 
 pub(crate) use self::{body::Body, connect::Connector, headers::Headers, proxy::Proxy};
-use self::{
-    connection::{Connection, Unsent},
-    idle::Idle,
-};
+use self::{connection::Connection, idle::Idle};
 use crate::Secret;
 
 /// A request whose address is absolute.
@@ -71,15 +68,15 @@ impl Client {
         }
     }
 
-    pub(crate) async fn send(&self, mut request: Request) -> Result<Answer, NoAnswer> {
+    pub(crate) async fn send(&self, request: &Request) -> Result<Answer, NoAnswer> {
         // The other side may close a connection that rests at any time. What it then has done
         // nothing for can safely be sent over another.
         while let Some(connection) = self.idle.take() {
             let is_shared = connection.is_shared();
             match connection.send(request).await {
                 Ok(response) => return Ok(response),
-                Err(Unsent(Some(unsent), _)) => request = unsent,
-                Err(Unsent(None, error)) => return Err(NoAnswer::Broken(error)),
+                Err(failed) if failed.unsent => {}
+                Err(failed) => return Err(NoAnswer::Broken(failed.error)),
             }
             if is_shared {
                 // It may refuse one request and still serve others.
@@ -89,7 +86,7 @@ impl Client {
         // Boxed, so that the many requests over connections that are there take no room for it.
         let connection = Box::pin(self.connect(request.uri())).await?;
         let sent = connection.send(request).await;
-        sent.map_err(|Unsent(_, error)| NoAnswer::Broken(error))
+        sent.map_err(|failed| NoAnswer::Broken(failed.error))
     }
 
     async fn connect(&self, to: &Uri) -> Result<Connection, NoAnswer> {
