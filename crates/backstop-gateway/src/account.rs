@@ -1,5 +1,4 @@
-//! What is known of one call is told when it is over: to the metrics, to the caller's limits, and in
-//! one line of the log.
+//! What is known of one call while it runs.
 
 use std::sync::Arc;
 
@@ -7,7 +6,6 @@ use backstop_core::ServedBy;
 use backstop_llm::{Chunk, Collector, Completion, Error, Event};
 use http::HeaderValue;
 use tokio::{sync::Notify, time::Instant};
-use tracing::info;
 
 use crate::{
     call::{Call, Outcome},
@@ -15,8 +13,8 @@ use crate::{
     content::{self, Content},
     gateway::{Running, Shared},
     in_flight::Place,
-    ledger, log,
     stack::{Answers, Question},
+    untold::Ended,
 };
 
 /// An answer that is kept, should it be a good one.
@@ -26,9 +24,11 @@ struct Keep {
     collector: Collector,
 }
 
-/// Follows one call to its end, which is told when this is dropped.
+/// Follows one call to its end, which is when this is dropped: what it has used is taken off its
+/// caller's limits then, and it is told of once its answer has been written.
 pub(crate) struct Account {
-    call: Call,
+    /// There until it is dropped.
+    call: Option<Box<Call>>,
     shared: Arc<Shared>,
     running: Arc<Running>,
     keep: Option<Keep>,
@@ -49,7 +49,7 @@ impl Account {
         let logged = running.config.log_content;
         Self {
             content: logged.then(|| Box::new(Content::new(call.id.clone()))),
-            call,
+            call: Some(Box::new(call)),
             shared,
             running,
             keep: None,
@@ -58,8 +58,12 @@ impl Account {
         }
     }
 
+    fn call(&self) -> &Call {
+        self.call.as_ref().expect("it is there until the end")
+    }
+
     pub(crate) fn call_mut(&mut self) -> &mut Call {
-        &mut self.call
+        self.call.as_mut().expect("it is there until the end")
     }
 
     /// What tells that the gateway can't wait any longer for the end.
@@ -69,16 +73,17 @@ impl Account {
 
     /// What callers are told of a lesser answer by this candidate.
     pub(crate) fn degraded(&self, candidate: &str) -> Option<HeaderValue> {
-        let model = self.running.config.models.get(&*self.call.model)?;
+        let model = self.running.config.models.get(&*self.call().model)?;
         let candidate = model.candidates.iter().find(|it| *it.name == *candidate)?;
         HeaderValue::try_from(candidate.degraded.as_ref()?).ok()
     }
 
     /// The answer begins at this time.
     pub(crate) fn answered(&mut self, served: Option<&ServedBy>, status: u16, at: Instant) {
-        self.call.answered = Some(at.saturating_duration_since(self.call.started));
-        self.call.served = served.cloned();
-        self.call.status = Some(status);
+        let call = self.call_mut();
+        call.answered = Some(at.saturating_duration_since(call.started));
+        call.served = served.cloned();
+        call.status = Some(status);
     }
 
     /// A piece of the answer came.
@@ -91,22 +96,23 @@ impl Account {
         if let Some(content) = &mut self.content {
             chunk.events.iter().for_each(|event| content.push(event));
         }
+        let call = self.call_mut();
         if let Some(served) = &chunk.served {
-            if let Some(before) = &self.call.served {
+            if let Some(before) = &call.served {
                 let by = before.continued_by.last().unwrap_or(&before.name).clone();
-                self.call.parts.broke_off(by, self.call.estimated_input);
+                call.parts.broke_off(by, call.estimated_input);
             }
-            self.call.served = Some(served.clone());
-            self.call.trail = served.trail.clone();
+            call.served = Some(served.clone());
+            call.trail = served.trail.clone();
         }
         for event in &chunk.events {
             match event {
                 Event::Usage(usage) => {
-                    self.call.usage = Some(*usage);
-                    self.call.parts.usage(*usage);
+                    call.usage = Some(*usage);
+                    call.parts.usage(*usage);
                 }
-                Event::Text { delta, .. } => self.call.parts.text(delta),
-                Event::Start { model, .. } => self.call.note_model(model),
+                Event::Text { delta, .. } => call.parts.text(delta),
+                Event::Start { model, .. } => call.note_model(model),
                 _ => {}
             }
         }
@@ -114,10 +120,11 @@ impl Account {
 
     /// The whole answer came at once.
     pub(crate) fn whole(&mut self, completion: &Arc<Completion>) {
-        self.call.usage = completion.usage;
-        self.call.note_model(&completion.model);
+        let call = self.call_mut();
+        call.usage = completion.usage;
+        call.note_model(&completion.model);
         if self.content.take().is_some() {
-            content::answered(&self.call.id, completion);
+            content::answered(&self.call().id, completion);
         }
         if let Some(keep) = self.keep.take().filter(|_| self.is_good()) {
             keep.answers.keep(keep.question, completion.clone());
@@ -136,11 +143,8 @@ impl Account {
 
     /// Whether the answer is no lesser one.
     fn is_good(&self) -> bool {
-        !self
-            .call
-            .served
-            .as_ref()
-            .is_some_and(|served| served.degraded)
+        let served = self.call().served.as_ref();
+        !served.is_some_and(|served| served.degraded)
     }
 
     /// The answer has come to its end.
@@ -149,21 +153,22 @@ impl Account {
             let completion = Arc::new(keep.collector.finish());
             keep.answers.keep(keep.question, completion);
         }
-        self.call.outcome = Outcome::Completed;
+        self.call_mut().outcome = Outcome::Completed;
     }
 
     /// There is no answer, or no more of it.
     pub(crate) fn failed(&mut self, error: &Error) {
-        self.call.outcome = Outcome::Failed(error.fault());
-        self.call.usage = error.usage().or(self.call.usage);
+        let call = self.call_mut();
+        call.outcome = Outcome::Failed(error.fault());
+        call.usage = error.usage().or(call.usage);
         if let Some(served) = error.served_by() {
-            self.call.served = Some(served.clone());
+            call.served = Some(served.clone());
         }
     }
 
     /// The caller is answered with an error.
     pub(crate) fn refused(mut self, error: &Error, status: u16) {
-        self.call.status = Some(status);
+        self.call_mut().status = Some(status);
         self.failed(error);
     }
 }
@@ -173,35 +178,15 @@ impl Drop for Account {
         if let Some(content) = self.content.take() {
             content.finish();
         }
-        self.call.taken = self.call.started.elapsed();
-        let call = &self.call;
+        let Some(mut call) = self.call.take() else {
+            return;
+        };
+        call.taken = call.started.elapsed();
         if let Some(caller) = &call.caller {
             caller.used(call.tokens_used());
         }
-        call.close_span();
-        let ledger = ledger::entries(call, &self.running.config);
-        let cost: f64 = ledger.iter().filter_map(|entry| entry.cost).sum();
-        let config = &self.running.config;
-        self.shared.metrics.call(call, &ledger, &config.currency);
-        self.shared.stats.call(call);
-        self.running.alerts.call(call.outcome, cost);
-        info!(
-            target: log::CALL,
-            request_id = &*call.id,
-            caller = call.caller.as_ref().map(|caller| &*caller.name),
-            front = call.front.as_str(),
-            model = &*call.model,
-            streamed = call.streamed,
-            outcome = call.outcome.label(),
-            status = call.status,
-            served_by = call.served.as_ref().map(tracing::field::display),
-            failed = (!call.trail.is_empty()).then(|| tracing::field::display(&call.trail)),
-            first_ms = call.answered.map(|it| it.as_millis() as u64),
-            total_ms = call.taken.as_millis() as u64,
-            input_tokens = call.usage.map(|usage| usage.input),
-            output_tokens = call.usage.map(|usage| usage.output),
-            cost = (cost > 0.0).then_some(ledger::readable(cost)),
-            attempts = tracing::field::display(ledger::Line(&ledger)),
-        );
+        call.end_span();
+        let running = self.running.clone();
+        self.shared.untold.add(Ended { call, running });
     }
 }

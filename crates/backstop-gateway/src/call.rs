@@ -105,28 +105,27 @@ impl Call {
         self.span.record("gen_ai.response.model", model);
     }
 
-    /// Notes on the span how the call ended.
-    pub(crate) fn close_span(&self) {
-        if self.span.is_disabled() {
+    /// Notes on the span how the call ended, and ends it.
+    pub(crate) fn end_span(&mut self) {
+        let span = std::mem::replace(&mut self.span, Span::none());
+        if span.is_disabled() {
             return;
         }
         if let Some(usage) = &self.usage {
-            trace::usage(&self.span, usage);
+            trace::usage(&span, usage);
         }
         if let Some(status) = self.status {
-            self.span.record("http.response.status_code", status);
+            span.record("http.response.status_code", status);
         }
         if let Some(served) = &self.served {
-            self.span
-                .record("backstop.served_by", tracing::field::display(served));
+            span.record("backstop.served_by", tracing::field::display(served));
         }
         if let (true, Some(first)) = (self.streamed, self.answered) {
             let first = first.as_secs_f64();
-            self.span
-                .record("gen_ai.response.time_to_first_chunk", first);
+            span.record("gen_ai.response.time_to_first_chunk", first);
         }
         if !matches!(self.outcome, Outcome::Completed) {
-            self.span.record("error.type", self.outcome.label());
+            span.record("error.type", self.outcome.label());
         }
     }
 

@@ -26,6 +26,7 @@ use crate::{
     stack::{self, Chaos, Circuits, ModelStack, Providers},
     stats::Stats,
     text,
+    untold::Untold,
 };
 
 /// How often samples are put into their buckets.
@@ -43,8 +44,10 @@ pub struct Gateway {
 pub(crate) struct Shared {
     running: ArcSwap<Running>,
     pub(crate) in_flight: Arc<InFlight>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) stats: Arc<Stats>,
+    pub(crate) metrics: Metrics,
+    pub(crate) stats: Stats,
+    /// What the metrics and the stats have not been told of yet.
+    pub(crate) untold: Untold,
     pub(crate) history: Arc<History>,
     pub(crate) changes: Changes,
     /// Tells that something was changed by hand.
@@ -95,8 +98,9 @@ impl Gateway {
             shared: Arc::new(Shared {
                 running: ArcSwap::from_pointee(running),
                 in_flight: Arc::default(),
-                metrics: Arc::new(Metrics::new()?),
-                stats: Arc::new(Stats::new()),
+                metrics: Metrics::new()?,
+                stats: Stats::new(),
+                untold: Untold::default(),
                 history,
                 changes: Changes::default(),
                 altered: Notify::new(),
@@ -127,11 +131,12 @@ impl Gateway {
         listener: TcpListener,
         stop: impl Future<Output = ()>,
     ) -> server::Stopped {
-        let metrics = self.shared.metrics.clone();
+        let gateway = self.clone();
         let upkeep = tokio::spawn(async move {
             loop {
                 time::sleep(UPKEEP).await;
-                metrics.upkeep();
+                gateway.tell();
+                gateway.shared.metrics.upkeep();
             }
         });
         let alerts = tokio::spawn(alerts::run(self.clone()));
@@ -142,6 +147,7 @@ impl Gateway {
         let stopped = server::serve(workers, listener, tls, app, &limits, stop, last_call).await;
         upkeep.abort();
         alerts.abort();
+        self.tell();
         stopped
     }
 
@@ -156,6 +162,17 @@ impl Gateway {
             let here = Workers::here();
             server::serve(&here, listener, None, app, &limits, pending(), || {}).await;
         }))
+    }
+
+    /// Tells of the calls that are over.
+    pub(crate) fn tell(&self) {
+        self.shared.untold.tell(&self.shared);
+    }
+
+    /// How candidates have done in all calls that are over.
+    pub(crate) fn stats(&self) -> &Stats {
+        self.tell();
+        &self.shared.stats
     }
 
     /// What is running now.
@@ -271,6 +288,7 @@ impl Gateway {
     /// The metrics, in Prometheus' text format.
     #[must_use]
     pub fn metrics(&self) -> String {
+        self.tell();
         let running = self.running();
         for (name, state) in running.circuits.states() {
             self.shared.metrics.circuit(name, state);
@@ -324,6 +342,12 @@ impl Running {
     /// The model that a caller's `name` means, and the name that the config has for it.
     pub(crate) fn model(&self, name: &str) -> Option<&ModelStack> {
         self.models.get(name).or_else(|| self.models.get("*"))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.untold.tell(self);
     }
 }
 

@@ -37,5 +37,6 @@ mod routing;
 mod stack;
 mod stats;
 mod trace;
+mod untold;
 
 pub use self::gateway::{AdminServer, Gateway};

@@ -91,6 +91,7 @@ pub(crate) async fn run(gateway: Gateway) {
     };
     loop {
         time::sleep(EVERY).await;
+        gateway.tell();
         let alerts = gateway.running().alerts.clone();
         let Some(webhook) = &alerts.config.webhook else {
             continue;

@@ -53,7 +53,7 @@ struct Candidate {
 impl Status {
     fn new(gateway: &Gateway) -> Self {
         let running = gateway.running();
-        let stats = &gateway.shared.stats;
+        let stats = gateway.stats();
         let models = running.models.iter().map(|(name, stack)| Model {
             name: name.clone(),
             reordered: gateway.shared.changes.reorders(name),

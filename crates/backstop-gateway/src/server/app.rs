@@ -11,7 +11,7 @@ use backstop_llm::{Dialect, Error};
 use http::{HeaderMap, Method};
 use tower::ServiceExt;
 
-use super::{ask, models, refusal};
+use super::{ask, models, refusal, woken::WhenWoken};
 use crate::{gateway::Gateway, operator, request_id};
 
 /// Where calls are made, each in its dialect.
@@ -48,12 +48,18 @@ impl App {
         }
     }
 
+    /// Tells of the calls that are over.
+    pub(super) fn tell(&self) {
+        if let Some(gateway) = &self.calls {
+            gateway.tell();
+        }
+    }
+
     pub(super) async fn respond(self, request: Request) -> Response {
         if let (Some(gateway), &Method::POST) = (self.calls, request.method()) {
             let path = request.uri().path();
             if let Some((_, dialect)) = CALLS.iter().find(|(known, _)| *known == path) {
-                // Boxed, so that a connection takes no room for it before and after.
-                return Box::pin(ask::ask(gateway, dialect.front(), request)).await;
+                return WhenWoken::new(ask::ask(gateway, dialect.front(), request)).await;
             }
         }
         let Ok(response) = self.routes.oneshot(request).await;

@@ -1,6 +1,6 @@
 //! Takes connections, and lets what is running finish when told to stop.
 
-use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::poll_fn, io, pin::pin, sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request};
 use hyper::{body::Incoming, service::service_fn};
@@ -151,8 +151,15 @@ impl Server {
         let serving = self
             .connection
             .serve_connection(TokioIo::new(Opening::new(stream, self.handshake)), service);
+        let mut serving = pin!(watcher.watch(serving.into_owned()));
+        let told_after_each = poll_fn(|cx| {
+            let polled = serving.as_mut().poll(cx);
+            // What could be written of the answers has been.
+            self.app.tell();
+            polled
+        });
         // A connection that breaks off is its caller's affair.
-        let _ = watcher.watch(serving.into_owned()).await;
+        let _ = told_after_each.await;
     }
 }
 

@@ -11,6 +11,7 @@ mod opening;
 mod refusal;
 mod stream;
 mod tls;
+mod woken;
 mod workers;
 
 pub(crate) use self::clock::rfc3339;
