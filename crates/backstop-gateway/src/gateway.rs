@@ -169,6 +169,11 @@ impl Gateway {
         self.shared.untold.tell(&self.shared);
     }
 
+    /// Tells of the calls that ended on this thread.
+    pub(crate) fn tell_own(&self) {
+        self.shared.untold.tell_own(&self.shared);
+    }
+
     /// How candidates have done in all calls that are over.
     pub(crate) fn stats(&self) -> &Stats {
         self.tell();

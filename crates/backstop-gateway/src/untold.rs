@@ -1,6 +1,12 @@
 //! Calls that are over and are yet to be told of: to the metrics, and in one line of the log.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    array,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use tracing::info;
 
@@ -12,8 +18,22 @@ use crate::{
 
 /// Calls that are over and are yet to be told of, which is done once their answers have been
 /// written: no caller waits for it.
-#[derive(Default)]
-pub(crate) struct Untold(Mutex<Vec<Ended>>);
+///
+/// Each thread has a list of its own. With a single one, each would wait for what the others tell.
+pub(crate) struct Untold([List; LISTS]);
+
+type List = Mutex<Vec<Ended>>;
+
+/// Where there are more threads than lists, some of them share one.
+const LISTS: usize = 64;
+
+thread_local! {
+    /// The number of the thread's list.
+    static OWN: usize = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed) % LISTS
+    };
+}
 
 /// A call that is over.
 pub(crate) struct Ended {
@@ -24,16 +44,38 @@ pub(crate) struct Ended {
 
 impl Untold {
     pub(crate) fn add(&self, ended: Ended) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.push(ended);
+        lock(self.own()).push(ended);
     }
 
-    /// Tells of all. Whoever looks at what is told has it told first, and waits where another is at
-    /// it: no call is missing whose answer has been seen.
-    pub(crate) fn tell(&self, shared: &Shared) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.drain(..).for_each(|ended| ended.tell(shared));
+    /// Tells of the calls that ended on this thread.
+    pub(crate) fn tell_own(&self, shared: &Shared) {
+        tell(self.own(), shared);
     }
+
+    /// Tells of all, and waits where another is at it: to whoever looks afterwards no call is
+    /// missing whose answer has been seen.
+    pub(crate) fn tell(&self, shared: &Shared) {
+        self.0.iter().for_each(|list| tell(list, shared));
+    }
+
+    fn own(&self) -> &List {
+        // A thread that is about to end has no number any more.
+        &self.0[OWN.try_with(|own| *own).unwrap_or_default()]
+    }
+}
+
+impl Default for Untold {
+    fn default() -> Self {
+        Self(array::from_fn(|_| List::default()))
+    }
+}
+
+fn tell(list: &List, shared: &Shared) {
+    lock(list).drain(..).for_each(|ended| ended.tell(shared));
+}
+
+fn lock(list: &List) -> MutexGuard<'_, Vec<Ended>> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Ended {

@@ -48,10 +48,10 @@ impl App {
         }
     }
 
-    /// Tells of the calls that are over.
-    pub(super) fn tell(&self) {
+    /// Tells of the calls that ended on this thread.
+    pub(super) fn tell_own(&self) {
         if let Some(gateway) = &self.calls {
-            gateway.tell();
+            gateway.tell_own();
         }
     }
 

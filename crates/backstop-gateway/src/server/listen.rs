@@ -155,7 +155,7 @@ impl Server {
         let told_after_each = poll_fn(|cx| {
             let polled = serving.as_mut().poll(cx);
             // What could be written of the answers has been.
-            self.app.tell();
+            self.app.tell_own();
             polled
         });
         // A connection that breaks off is its caller's affair.
