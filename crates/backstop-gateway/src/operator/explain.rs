@@ -83,7 +83,7 @@ fn explained(
         return refused(StatusCode::NOT_FOUND, why);
     };
     let others = |name: &str| running.models.get(name);
-    let selection = stack.select(request, wishes, gateway.stats(), others);
+    let selection = stack.select(request, wishes, || gateway.stats(), others);
     Json(Explanation::new(stack, &selection, request)).into_response()
 }
 

@@ -161,7 +161,7 @@ async fn answered(
             return model.call(request.clone()).await;
         }
         let others = |name: &str| running.models.get(name).filter(|_| allowed(name));
-        let call = model.call_as_wished(request.clone(), &wishes, gateway.stats(), others);
+        let call = model.call_as_wished(request.clone(), &wishes, || gateway.stats(), others);
         // It holds more, and is made for few.
         Box::pin(call).await
     });

@@ -138,7 +138,7 @@ impl ModelStack {
         &'a self,
         mut request: ChatRequest,
         wishes: &Wishes,
-        stats: &Stats,
+        stats: impl FnOnce() -> &'a Stats,
         others: impl Fn(&str) -> Option<&'a Self>,
     ) -> Result<ChatResponse, Error> {
         let selection = self.select(Some(&request), wishes, stats, others);

@@ -25,12 +25,13 @@ pub(crate) struct Selection {
 
 impl ModelStack {
     /// Who is asked for a request with these wishes; for any, where there is none. `others` gives
-    /// the model that a name stands for, where the caller may use it.
+    /// the model that a name stands for, where the caller may use it. The `stats` are asked for
+    /// only where they decide the order.
     pub(crate) fn select<'a>(
         &'a self,
         request: Option<&ChatRequest>,
         wishes: &Wishes,
-        stats: &Stats,
+        stats: impl FnOnce() -> &'a Stats,
         others: impl Fn(&str) -> Option<&'a Self>,
     ) -> Selection {
         let own = self.enabled();
@@ -61,7 +62,7 @@ impl ModelStack {
             Some(Sort::Latency) => self.order.by(Ordering::Latency),
             Some(Sort::Price) => self.order.by(Ordering::Price),
             Some(Sort::Throughput) => {
-                selection.fastest_speakers_first(&self.order, stats);
+                selection.fastest_speakers_first(&self.order, stats());
                 self.order.by(Ordering::Priority)
             }
             None => self.order.clone(),
