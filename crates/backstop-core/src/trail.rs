@@ -207,8 +207,8 @@ impl Trail {
         self.0.as_ref().is_some_and(|recorded| recorded.deposited) || self.attempted() > 0
     }
 
-    /// Adds all attempts of a later trail.
-    pub(crate) fn append(&mut self, later: Self) {
+    /// Adds all attempts of a later trail, those that it only counted too.
+    pub fn append(&mut self, later: Self) {
         if self.is_empty() {
             *self = later;
             return;

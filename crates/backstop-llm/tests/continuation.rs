@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use backstop_core::{Elapsed, Fault, FaultKind, Limit, ServedBy, Stamp};
+use backstop_core::{Attempt, Elapsed, Fault, FaultKind, Limit, ServedBy, Stamp, Trail};
 use backstop_llm::{
     ChatBody, ChatRequest, ChatResponse, ChatStream, Chunk, Collector, ContinueLayer, Error, Event,
     FinishReason, Reasoning, ResponseFormat, Usage,
@@ -179,6 +179,38 @@ async fn a_refusal_to_go_on_does_not_hide_why_the_answer_broke_off() {
     assert_eq!(error.usage(), Some(Usage::new(10, 2)), "partial usage");
     assert_eq!(error.trail().unwrap().attempts().len(), 1);
     assert!(!collector.is_finished());
+}
+
+#[tokio::test]
+async fn what_was_left_off_the_trails_of_both_parts_is_added_up() {
+    let by = |name: &str, attempts: u32, items| {
+        let mut response = answer(name, items).unwrap();
+        let stamp = response.served_by_mut().expect("a stamp");
+        for number in 1..=attempts {
+            let attempt = Attempt::new(number, Fault::new(FaultKind::Connect));
+            stamp.trail.push(attempt.on("down".into()));
+        }
+        Ok(response)
+    };
+    let limit = Trail::LIMIT as u32;
+    let mut rest = vec![start("b"), text(" there")];
+    rest.extend(finish());
+    let (service, _) = stack(vec![
+        by("a", limit + 3, vec![start("a"), text("Hello"), cut()]),
+        by("b", limit + 5, rest),
+    ]);
+    let response = service.oneshot(request()).await.unwrap();
+    let ChatBody::Stream(mut stream) = response.into_body() else {
+        panic!("not a stream");
+    };
+    let mut served = None;
+    while let Some(chunk) = stream.next().await {
+        served = chunk.unwrap().served.or(served);
+    }
+    let trail = served.expect("who goes on is told").trail;
+    assert_eq!(trail.attempts().len(), Trail::LIMIT);
+    // Three of the first part, the one that broke off, and all of the second part.
+    assert_eq!(trail.omitted(), 3 + 1 + limit + 5);
 }
 
 #[tokio::test]

@@ -148,7 +148,7 @@ where
             Err(refusal) => {
                 let trail = refusal.trail().unwrap_or(trail);
                 if let Some(served) = &mut self.served {
-                    add(&mut served.trail, trail);
+                    served.trail.append(trail.clone());
                 }
                 return Err(self.give_up(error));
             }
@@ -164,7 +164,7 @@ where
         served.degraded |= by.as_ref().is_some_and(|by| by.degraded);
         // The stamp has the whole trail; without one it is what was seen from here.
         let trail = by.as_ref().map_or(trail, |by| &by.trail);
-        add(&mut served.trail, trail);
+        served.trail.append(trail.clone());
         self.ready.push_back(Chunk {
             served: Some(served.clone()),
             ..Chunk::default()
@@ -184,11 +184,6 @@ where
 
 /// Nothing in it is pinned in place: the service is only cloned from.
 impl<S> Unpin for Continued<S> {}
-
-fn add(trail: &mut Trail, more: &Trail) {
-    let attempts = more.attempts().iter().cloned();
-    attempts.for_each(|attempt| trail.push(attempt));
-}
 
 /// The events of a continuation, without its beginning and what it repeats.
 fn join(events: Vec<Event>, seam: &mut Seam) -> Vec<Event> {
