@@ -61,6 +61,15 @@ fn told(error: &Error) -> String {
     told
 }
 
+/// A model whose provider, at this address, can only be reached through this proxy.
+fn behind(proxy: String, base_url: &str) -> Model {
+    let provider = Provider::builder(Dialect::OpenAi)
+        .base_url(base_url)
+        .api_key("sk-secret-key-0123456789")
+        .proxy(proxy);
+    provider.build().expect("a provider").model("m")
+}
+
 #[tokio::test]
 async fn tls_goes_through_a_tunnel_with_and_without_a_password() {
     let auth = "Proxy-Authorization: Basic bWU6c2VjcmV0\r\n";
@@ -182,11 +191,11 @@ async fn a_proxy_for_socks_that_makes_no_tunnel_is_named_as_the_cause() {
         ("", Some(("me", "secret")), "does not support user/pass"),
     ] {
         let (address, _asked) = socks(pair, 0).await;
-        let provider = Provider::builder(Dialect::OpenAi)
-            .base_url("http://provider.test/v1")
-            .api_key("sk-secret-key-0123456789")
-            .proxy(format!("socks5://{user}{address}"));
-        let error = fails(provider.build().expect("a provider").model("m")).await;
+        let model = behind(
+            format!("socks5://{user}{address}"),
+            "http://provider.test/v1",
+        );
+        let error = fails(model).await;
         let told = told(&error);
         assert!(told.contains(cause), "{told}");
         let wants_one = cause == "credentials not accepted";
@@ -204,11 +213,11 @@ async fn why_a_proxy_can_not_be_reached_is_told_whatever_it_speaks() {
     let (listener, nobody) = listen().await;
     drop(listener);
     for scheme in ["http", "socks5"] {
-        let provider = Provider::builder(Dialect::OpenAi)
-            .base_url("https://provider.test/v1")
-            .api_key("sk-secret-key-0123456789")
-            .proxy(format!("{scheme}://me:secret@{nobody}"));
-        let error = fails(provider.build().expect("a provider").model("m")).await;
+        let model = behind(
+            format!("{scheme}://me:secret@{nobody}"),
+            "https://provider.test/v1",
+        );
+        let error = fails(model).await;
         let told = told(&error);
         assert!(told.contains("the proxy makes no tunnel"), "{told}");
         assert!(told.contains("Connection refused"), "{told}");
@@ -232,11 +241,11 @@ async fn a_proxy_that_makes_no_tunnel_is_named_as_the_cause() {
         ),
     ] {
         let (address, mut heads) = proxy(answer, 0).await;
-        let provider = Provider::builder(Dialect::OpenAi)
-            .base_url("https://provider.test/v1")
-            .api_key("sk-secret-key-0123456789")
-            .proxy(format!("http://me:secret@{address}"));
-        let error = fails(provider.build().expect("a provider").model("m")).await;
+        let model = behind(
+            format!("http://me:secret@{address}"),
+            "https://provider.test/v1",
+        );
+        let error = fails(model).await;
         assert!(told(&error).contains(cause), "{}", told(&error));
         // It is not asked again.
         heads.recv().await.expect("it was asked");
