@@ -116,24 +116,25 @@ impl<T> Apart<T> {
     }
 }
 
+/// Since when the primary had been asked, with what fault it ended, and with what.
+type Failed<T> = (Mark, Option<Fault>, T);
+
 // What comes after a failure is kept out of the way of what comes without one.
-impl<B, Request, C, M> Call<B, Request, C, M> {
+impl<B, Request, C, M> Call<B, Request, C, M>
+where
+    B: Service<M::Request, Error: From<Exhausted> + Into<BoxError>>,
+    C: Classify<B::Response, B::Error>,
+    M: MapRequest<Request>,
+{
     /// The primary has failed, now or in an earlier poll: asks the backup, unless what the primary
     /// ended with is the call's result.
     #[inline(never)]
-    fn go_on<P, F, Res, E>(
+    fn go_on<P>(
         &mut self,
-        mut state: Pin<&mut State<P, F>>,
-        failed: Option<(Mark, Option<Fault>, Result<Res, E>)>,
+        mut state: Pin<&mut State<P, B::Future>>,
+        failed: Option<Failed<Result<B::Response, B::Error>>>,
         cx: &mut Context<'_>,
-    ) -> Apart<Poll<Result<Res, E>>>
-    where
-        F: Future<Output = Result<Res, E>>,
-        B: Service<M::Request, Response = Res, Error = E, Future = F>,
-        C: Classify<Res, E>,
-        M: MapRequest<Request>,
-        E: From<Exhausted> + Into<BoxError>,
-    {
+    ) -> Apart<Poll<Result<B::Response, B::Error>>> {
         if let Some((since, fault, result)) = failed {
             if let Some(result) = self.after_failures(since, fault, result) {
                 return Apart::new(Poll::Ready(result));
@@ -146,15 +147,12 @@ impl<B, Request, C, M> Call<B, Request, C, M> {
 
     /// The primary failed, now or before it answered. Its result is the call's, unless the backup is
     /// to be asked.
-    fn after_failures<Res, E>(
+    fn after_failures(
         &mut self,
         since: Mark,
         fault: Option<Fault>,
-        result: Result<Res, E>,
-    ) -> Option<Result<Res, E>>
-    where
-        E: From<Exhausted> + Into<BoxError>,
-    {
+        result: Result<B::Response, B::Error>,
+    ) -> Option<Result<B::Response, B::Error>> {
         self.asked.own(since, || self.names.primary());
         let Some(fault) = fault else {
             return Some(result);
@@ -172,18 +170,11 @@ impl<B, Request, C, M> Call<B, Request, C, M> {
         None
     }
 
-    fn poll_backup<P, F, Res, E>(
+    fn poll_backup<P>(
         &mut self,
-        mut state: Pin<&mut State<P, F>>,
+        mut state: Pin<&mut State<P, B::Future>>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Res, E>>
-    where
-        F: Future<Output = Result<Res, E>>,
-        B: Service<M::Request, Response = Res, Error = E, Future = F>,
-        C: Classify<Res, E>,
-        M: MapRequest<Request>,
-        E: From<Exhausted> + Into<BoxError>,
-    {
+    ) -> Poll<Result<B::Response, B::Error>> {
         if !matches!(*state, State::Backup { .. }) {
             let refused = match self.backup.poll_ready(cx) {
                 Poll::Ready(Ok(())) => None,
