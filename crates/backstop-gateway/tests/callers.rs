@@ -58,6 +58,17 @@ async fn a_caller_may_use_its_models_only() {
     assert_eq!(send(ask(&own).bearer_auth("team key")).await.status, 200);
     let any = "models = [\"*\"]\n[models.\"*\"]\ncandidates = [\"openai:gpt-5.5\"]";
     let any = setup(any).await;
+    for (setup, names) in [
+        (&other, &[] as &[_]),
+        (&own, &["smart"]),
+        (&any, &["gpt-5.5"]),
+    ] {
+        let list = setup.gateway.get("/v1/models").bearer_auth("team key");
+        let list = send(list).await.json();
+        let models = list["data"].as_array().expect("a list");
+        let listed: Vec<_> = models.iter().map(|model| &model["id"]).collect();
+        assert_eq!(listed, names);
+    }
     for (setup, name, told) in [
         (&other, "smart", 404),
         (&own, "smart", 200),

@@ -86,6 +86,21 @@ async fn lists_models_in_both_styles() {
 }
 
 #[tokio::test]
+async fn lists_what_the_candidates_are_called_where_any_name_is_taken() {
+    let any = r#"
+        [models."*"]
+        candidates = ["openai:gpt-5.5", "openai:smart", { reply = "We are away." }]
+    "#;
+    let setup = Setup::configured("", any).await;
+    for version in [None, Some("2023-06-01")] {
+        let list: Value = get(&setup, "/v1/models", version).await.json();
+        let models = list["data"].as_array().expect("a list");
+        let names: Vec<_> = models.iter().map(|model| &model["id"]).collect();
+        assert_eq!(names, ["gpt-5.5", "smart"]);
+    }
+}
+
+#[tokio::test]
 async fn tells_of_one_model_too() {
     let setup = Setup::new().await;
     let none = get(&setup, "/v1/models/none", None).await;

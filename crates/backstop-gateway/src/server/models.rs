@@ -1,5 +1,7 @@
 //! `GET /v1/models`, as OpenAI's clients know it and as Anthropic's do, and one of these.
 
+use std::collections::BTreeSet;
+
 use axum::{
     Json,
     extract::{Path, State},
@@ -11,14 +13,15 @@ use serde_json::{Value, json};
 
 use super::{app, ask, refusal};
 use crate::{
+    config::Target,
     gateway::{Gateway, Running},
     request_id,
 };
 
-/// The models that the caller may ask for. The name that takes any other is none to ask for.
+/// The models that the caller may ask for.
 pub(super) async fn list(State(gateway): State<Gateway>, headers: HeaderMap) -> Response {
     told(&gateway, &headers, |dialect, running, may_use| {
-        let names = running.models.keys().filter(|name| may_use(name));
+        let names = names(running).into_iter().filter(|name| may_use(name));
         let models = names.map(|name| one(dialect, name));
         Ok(match dialect {
             Dialect::Anthropic => page(models.collect()),
@@ -67,6 +70,25 @@ fn told(
     };
     request_id::stamp(response.headers_mut(), &request_id::of(headers));
     response
+}
+
+/// The names that can be asked for, as far as they are known. The one that takes any other is none
+/// to ask for; what its candidates are called by their providers stands for it, so that who chooses
+/// from a list finds something there.
+fn names(running: &Running) -> BTreeSet<&str> {
+    let config = &running.config;
+    let any = config.models.get("*").into_iter();
+    let theirs = any.flat_map(|model| &model.candidates);
+    let theirs = theirs.filter_map(|candidate| match &candidate.target {
+        Target::Provider { model, .. } => Some(model.as_str()),
+        _ => None,
+    });
+    config
+        .models
+        .keys()
+        .map(|name| &**name)
+        .chain(theirs)
+        .collect()
 }
 
 fn one(dialect: Dialect, name: &str) -> Value {
