@@ -1,14 +1,12 @@
 //! Notes spans, to be sent to a collector by OTLP.
 
+mod calendar;
 mod send;
 
-use std::{
-    fmt,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::fmt;
 
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tracing::{
     Id, Metadata, Span, Subscriber,
     field::{Field, Visit},
@@ -20,6 +18,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
+use self::calendar::Calendar;
 pub(crate) use self::send::send;
 use super::{TARGET, parent::Parent};
 
@@ -43,8 +42,9 @@ pub(crate) struct Noted {
     parent: Option<u64>,
     name: String,
     kind: u8,
-    began: u128,
-    ended: u128,
+    calendar: Calendar,
+    began: Instant,
+    ended: Instant,
     attributes: Vec<(&'static str, Value)>,
 }
 
@@ -75,19 +75,24 @@ where
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
+        let now = Instant::now();
         let mut noted = Noted {
             at: Parent::new(),
             parent: None,
             name: attributes.metadata().name().to_owned(),
             kind: INTERNAL,
-            began: now(),
-            ended: 0,
+            calendar: Calendar::at(now),
+            began: now,
+            ended: now,
             attributes: Vec::new(),
         };
         attributes.record(&mut noted);
-        let outer = span
-            .parent()
-            .and_then(|outer| outer.extensions().get::<Noted>().map(|noted| noted.at));
+        let outer = span.parent().and_then(|outer| {
+            let extensions = outer.extensions();
+            let outer = extensions.get::<Noted>()?;
+            noted.calendar = outer.calendar;
+            Some(outer.at)
+        });
         if let Some(outer) = outer.or_else(|| noted.caller()) {
             noted.at.trace = outer.trace;
             noted.at.sampled = outer.sampled;
@@ -109,7 +114,7 @@ where
             .span(&id)
             .and_then(|span| span.extensions_mut().remove::<Noted>());
         if let Some(mut noted) = noted.filter(|noted| noted.at.sampled) {
-            noted.ended = now();
+            noted.ended = Instant::now();
             // One that finds no place is dropped.
             let _ = self.spans.try_send(noted);
         }
@@ -164,8 +169,8 @@ impl Noted {
             "parentSpanId": self.parent.map_or(String::new(), |id| format!("{id:016x}")),
             "name": self.name,
             "kind": self.kind,
-            "startTimeUnixNano": self.began.to_string(),
-            "endTimeUnixNano": self.ended.to_string(),
+            "startTimeUnixNano": self.calendar.unix_nanos(self.began).to_string(),
+            "endTimeUnixNano": self.calendar.unix_nanos(self.ended).to_string(),
             "attributes": attributes
                 .filter(|(name, _)| *name != "traceparent")
                 .map(|(name, value)| json!({ "key": name, "value": value }))
@@ -201,11 +206,39 @@ impl Visit for Noted {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a span tells the time of day at which it was"
-)]
-fn now() -> u128 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_nanos())
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::advance;
+    use tracing::{info_span, subscriber};
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trace_keeps_time_by_itself_whatever_the_system_says_the_time_is() {
+        let (otlp, mut noted) = Otlp::new();
+        let registry = Registry::default().with(otlp);
+        let _subscriber = subscriber::set_default(registry);
+        // The system's clock stands still meanwhile, or as good as.
+        let call = info_span!("call");
+        advance(Duration::from_secs(2)).await;
+        let attempt = info_span!(parent: &call, "attempt");
+        advance(Duration::from_secs(3)).await;
+        drop(attempt);
+        advance(Duration::from_secs(5)).await;
+        drop(call);
+        let (attempt, call) = (noted.recv().await, noted.recv().await);
+        let [attempt, call] = [attempt, call].map(|noted| {
+            let told = noted.expect("was noted").json();
+            ["startTimeUnixNano", "endTimeUnixNano"].map(|time| {
+                let time = told[time].as_str().expect("is text");
+                time.parse().map(Duration::from_nanos).expect("is a number")
+            })
+        });
+        let since = |time| time - call[0];
+        assert_eq!(attempt.map(since), [2, 5].map(Duration::from_secs));
+        assert_eq!(call.map(since), [0, 10].map(Duration::from_secs));
+    }
 }
