@@ -1,6 +1,7 @@
 //! One circuit for each key.
 
 use std::{
+    borrow::Borrow,
     collections::{BTreeMap, HashMap},
     fmt,
     hash::Hash,
@@ -94,8 +95,13 @@ where
     F: Fn(&K) -> Name,
     L: Listener + Clone,
 {
-    /// The circuit of this key, made if there is none.
-    pub fn breaker(&self, key: &K) -> CircuitBreaker<L> {
+    /// The circuit of this key, made if there is none. As with a map, a key that is borrowed finds
+    /// it too: a `&str` that of a `String`.
+    pub fn breaker<Q>(&self, key: &Q) -> CircuitBreaker<L>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
         let shelf = &mut *self.shelf();
         if let Some(breaker) = shelf.find(key) {
             return breaker;
@@ -104,18 +110,27 @@ where
             shelf.overflowed = shelf.overflowed.saturating_add(1);
             return self.overflow.clone();
         }
-        let breaker = self.policy.breaker((self.name)(key));
-        shelf.put(key.clone(), breaker.clone());
+        let key = key.to_owned();
+        let breaker = self.policy.breaker((self.name)(&key));
+        shelf.put(key, breaker.clone());
         breaker
     }
 
     /// A layer with the circuit of this key.
-    pub fn layer(&self, key: &K) -> CircuitBreakerLayer<ErrorsAreTransient, AtOnce, L> {
+    pub fn layer<Q>(&self, key: &Q) -> CircuitBreakerLayer<ErrorsAreTransient, AtOnce, L>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
         self.breaker(key).layer()
     }
 
     /// Forgets the circuit of this key, whatever its state. Who holds it keeps it.
-    pub fn remove(&self, key: &K) -> Option<CircuitBreaker<L>> {
+    pub fn remove<Q>(&self, key: &Q) -> Option<CircuitBreaker<L>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
         let shelf = &mut *self.shelf();
         let entry = shelf.circuits.remove(key)?;
         shelf.order.remove(&entry.used);
@@ -159,7 +174,11 @@ impl<K, F, L> Registry<K, F, L> {
 }
 
 impl<K: Clone + Eq + Hash, L: Listener> Shelf<K, L> {
-    fn find(&mut self, key: &K) -> Option<CircuitBreaker<L>> {
+    fn find<Q>(&mut self, key: &Q) -> Option<CircuitBreaker<L>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
         let entry = self.circuits.get_mut(key)?;
         self.asked += 1;
         if let Some(key) = self.order.remove(&entry.used) {

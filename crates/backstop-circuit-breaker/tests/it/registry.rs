@@ -21,6 +21,17 @@ async fn each_key_has_a_circuit_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_is_borrowed_finds_the_circuit_too() {
+    let circuits = Registry::new(policy(), |host: &String| host.as_str().into());
+    fail(&circuits.breaker("example.com"), 2);
+    let layer = circuits.layer(&"example.com".to_owned());
+    assert_eq!(layer.handle().state(), State::Open);
+    assert_eq!(&**layer.handle().name(), "example.com");
+    assert!(circuits.remove("example.com").is_some());
+    assert!(circuits.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn drops_the_one_least_recently_asked_for_that_is_as_new() {
     let circuits = Registry::new(policy(), named).limit(NonZeroUsize::new(3).unwrap());
     fail(&circuits.breaker(&1), 2);
