@@ -1,12 +1,12 @@
 //! A span of time in one word.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// A span of time, or none, in nanoseconds.
 ///
 /// A `Duration` is twice as long. Errors, faults and limits are moved through every layer of a
 /// stack, and a few words less in each are a good part of what a call costs.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Span(pub(crate) u64);
 
 impl Span {
@@ -45,5 +45,11 @@ impl Span {
         } else {
             Some(Duration::from_nanos(self.0))
         }
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
     }
 }
