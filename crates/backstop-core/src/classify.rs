@@ -39,6 +39,11 @@ impl From<Fault> for Verdict {
 /// only, and acts on the kinds that it was told to act on.
 ///
 /// A closure becomes one by [`classify_fn`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` gives no verdict on a `Result<{Res}, {Err}>`",
+    note = "a closure does, by `classify_fn(|result: Result<&{Res}, &{Err}>| ...)`; or the result \
+            is made another further in, by tower's `.map_response(...)` or `.map_err(...)`"
+)]
 pub trait Classify<Res, Err> {
     /// The verdict on one result.
     fn classify(&self, result: Result<&Res, &Err>) -> Verdict;

@@ -138,6 +138,11 @@ impl fmt::Display for ServedBy {
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no place for a stamp",
+    note = "implement `Stamp` for a type of your own; `ServedByLayer::beside` and `put` are for \
+            others"
+)]
 pub trait Stamp {
     /// The stamp, where there is one.
     fn served_by(&self) -> Option<&ServedBy>;

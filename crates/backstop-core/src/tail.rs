@@ -53,6 +53,11 @@ pub trait Watch<E> {
 }
 
 /// Attaches a watch to a response's tail.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't watch the tail of a `{Res}`",
+    note = "with its feature `http`, backstop-core knows the tail of an `http::Response`; a \
+            response that has none needs no `until_end()`"
+)]
 pub trait Tail<Res, W> {
     /// The response with the watch in it.
     type Response;
