@@ -40,6 +40,23 @@ async fn wakes_at_its_instant_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_is_started_wakes_who_started_it() {
+    let until = Instant::now() + SECOND;
+    let mut timer = Timer::new();
+    let mut task = task::spawn(std::future::poll_fn(move |cx| {
+        if timer.is_set() {
+            timer.poll(cx)
+        } else {
+            timer.start(until, cx)
+        }
+    }));
+    assert_pending!(task.poll());
+    advance(SECOND).await;
+    assert!(task.is_woken());
+    assert_ready!(task.poll());
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_is_not_set_wakes_nobody() {
     let timer = Timer::new();
     assert!(!timer.is_set());

@@ -202,6 +202,32 @@ fn a_name_can_neither_break_out_of_a_header_nor_fill_it() {
 }
 
 #[test]
+fn a_short_name_can_not_break_out_of_a_header_either() {
+    for (name, plain, quoted) in [
+        ("a b~", "a b~", r#""a b~""#),
+        ("\"", "\"", r#""\"""#),
+        ("\\", "\\", r#""\\""#),
+        ("a\r\nb: c", "a??b: c", r#""a??b: c""#),
+        ("\u{7f}é", "??", r#""??""#),
+    ] {
+        assert_eq!(edge::served_by(&ServedBy::new(name.into())), plain);
+        let trail = trail([failed(FaultKind::Connect).on(name.into())]);
+        let value = edge::proxy_status(&trail).unwrap();
+        let text = value.to_str().unwrap();
+        assert!(text.contains(&format!("next-hop={quoted};")), "{text}");
+    }
+}
+
+#[test]
+fn neither_one_long_name_nor_many_short_ones_fill_a_header() {
+    let long = ServedBy::new("x".repeat(10_000).into());
+    assert_eq!(edge::served_by(&long).len(), 256);
+    let mut many = ServedBy::new("a".into());
+    many.continued_by = vec!["b".into(); 1_000];
+    assert_eq!(edge::served_by(&many).len(), 256);
+}
+
+#[test]
 fn nothing_failed_nothing_is_written() {
     assert_eq!(edge::proxy_status(&Trail::new()), None);
     assert_eq!(edge::server_timing(&Trail::new()), None);

@@ -114,6 +114,24 @@ async fn records_whoever_is_passed_over_after_the_last_to_be_asked() {
 }
 
 #[tokio::test]
+async fn a_gate_that_opens_when_the_request_is_gone_opens_too_late() {
+    let (a, b) = (Replica::slow(), Replica::up());
+    let door = Arc::new(Door::shut());
+    let chain = Chain::new([
+        Candidate::new("a", a.clone()),
+        Candidate::new("b", b.clone()).gate(door.clone()),
+    ])
+    .unwrap();
+    let mut call = task::spawn(chain.oneshot(1));
+    assert_pending!(call.poll());
+    door.open();
+    a.release("down");
+    let error = assert_ready!(call.poll()).unwrap_err();
+    assert!(error.is::<Exhausted>(), "{error}");
+    assert_eq!((a.calls(), b.calls()), (1, 0));
+}
+
+#[tokio::test]
 async fn records_a_failure_however_many_were_passed_over_before() {
     let door = Arc::new(Door::shut());
     for shut in 0..4 {
