@@ -31,6 +31,7 @@ fn exhausted_lists_what_was_tried() {
          openai circuit open, retry in 41 s",
     );
     assert_eq!(error.retry_after(), Some(Duration::from_secs(41)));
+    assert_eq!(error.trail().attempts().len(), 2);
 }
 
 #[test]
