@@ -171,6 +171,30 @@ fn has_a_word_of_the_standard_for_every_kind_of_failure() {
 }
 
 #[test]
+fn says_of_a_failure_whose_it_was() {
+    for (kind, error) in [
+        (FaultKind::Connect, "destination_unavailable"),
+        (FaultKind::Denied, "proxy_configuration_error"),
+        (FaultKind::Missing, "proxy_configuration_error"),
+        (FaultKind::TooLarge, "http_request_error"),
+        (FaultKind::Interrupted, "http_response_incomplete"),
+        (FaultKind::Malformed, "http_protocol_error"),
+        (FaultKind::TimedOut, "http_response_timeout"),
+    ] {
+        let value = edge::proxy_status(&trail([failed(kind)])).unwrap();
+        let expected = format!("backstop; error={error};");
+        assert!(value.to_str().unwrap().starts_with(&expected), "{value:?}");
+    }
+}
+
+#[test]
+fn writes_a_time_too_short_for_a_millisecond_in_ascii() {
+    let attempt = Attempt::new(1, FaultKind::Connect.into()).took(Duration::from_micros(390));
+    let value = edge::proxy_status(&trail([attempt])).unwrap();
+    assert!(value.to_str().unwrap().ends_with("after 390 us\""));
+}
+
+#[test]
 fn writes_no_grpc_code_as_an_http_status() {
     let attempt = Attempt::new(1, Fault::new(FaultKind::Unavailable).with_status(14));
     let value = edge::proxy_status(&trail([attempt])).unwrap();

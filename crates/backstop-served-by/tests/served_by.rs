@@ -71,14 +71,40 @@ async fn the_innermost_wins_and_is_told_what_was_asked_for() {
     let inner = ServedByLayer::new("inner")
         .requested("first")
         .layer(answers());
-    let stamp = outer
-        .layer(inner)
-        .oneshot(())
-        .await
-        .unwrap()
-        .served_by
-        .unwrap();
-    assert_eq!(stamp.requested.as_deref(), Some("first"));
+    for outer in [outer, ServedByLayer::new("outer")] {
+        let stamp = outer
+            .layer(inner.clone())
+            .oneshot(())
+            .await
+            .unwrap()
+            .served_by
+            .unwrap();
+        assert_eq!(stamp.requested.as_deref(), Some("first"));
+    }
+}
+
+#[tokio::test]
+async fn what_failed_after_the_inner_stamp_is_on_it_after_the_outer_one() {
+    let inner = ServedByLayer::new("inner").layer(answers());
+    let raced = service_fn(|()| async {
+        let answer = inner.clone().oneshot(()).await;
+        context::record(attempt().on("loser".into()));
+        answer
+    });
+    let call = ServedByLayer::new("outer").layer(raced).oneshot(());
+    let stamp = context::traced(call).await.0.unwrap().served_by.unwrap();
+    assert_eq!(&*stamp.name, "inner");
+    let loser = stamp.trail.last().expect("what failed");
+    assert_eq!(loser.candidate.as_deref(), Some("loser"));
+}
+
+#[tokio::test]
+async fn a_stamp_beside_a_response_can_be_read_and_replaced() {
+    let layer = ServedByLayer::new("a").beside();
+    let mut served = layer.layer(answers()).oneshot(()).await.unwrap();
+    assert_eq!(&*served.served_by().expect("is there").name, "a");
+    served.stamp(ServedBy::new("b".into()));
+    assert_eq!(&*served.served_by.name, "b");
 }
 
 #[tokio::test]

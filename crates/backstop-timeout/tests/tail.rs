@@ -209,35 +209,43 @@ async fn limit_of(request: Request<()>, configured: TimeoutLayer) -> Option<Dura
     service.oneshot(request).await.expect("a response")
 }
 
+fn grpc_timeout(value: &[u8]) -> Request<()> {
+    let request = Request::builder().header("grpc-timeout", value);
+    request.body(()).expect("is a header")
+}
+
 #[tokio::test(start_paused = true)]
-async fn grpc_timeout_tightens_the_total() {
-    let ten = TimeoutLayer::new().total(10 * SECOND);
+async fn grpc_timeout_is_read_in_every_unit() {
     for (header, expected) in [
+        ("2H", 7_200 * SECOND),
+        ("3M", 180 * SECOND),
         ("1S", SECOND),
         ("1500m", SECOND * 3 / 2),
-        ("1M", 10 * SECOND),
-        ("99999999H", 10 * SECOND),
         ("999999u", Duration::from_micros(999_999)),
-        // Not of the header's form: no limit of the request's.
-        ("123456789S", 10 * SECOND),
-        ("-1S", 10 * SECOND),
-        ("1", 10 * SECOND),
-        ("S", 10 * SECOND),
-        ("", 10 * SECOND),
-        ("1.5S", 10 * SECOND),
+        ("12345678n", Duration::from_nanos(12_345_678)),
     ] {
-        let request = Request::builder()
-            .header("grpc-timeout", header)
-            .body(())
-            .unwrap();
-        assert_eq!(limit_of(request, ten).await, Some(expected), "{header:?}");
+        let limit = limit_of(grpc_timeout(header.as_bytes()), TimeoutLayer::new()).await;
+        assert_eq!(limit, Some(expected), "{header:?}");
     }
-    let hostile = http::HeaderValue::from_bytes(b"1\xffS").unwrap();
-    let request = Request::builder()
-        .header("grpc-timeout", hostile)
-        .body(())
-        .unwrap();
-    assert_eq!(limit_of(request, TimeoutLayer::new()).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_grpc_timeout_is_no_limit() {
+    for header in ["123456789S", "-1S", "1", "S", "", "1.5S", "1s", "1\u{ff}S"] {
+        let limit = limit_of(grpc_timeout(header.as_bytes()), TimeoutLayer::new()).await;
+        assert_eq!(limit, None, "{header:?}");
+    }
+    let limit = limit_of(grpc_timeout(b"1\xffS"), TimeoutLayer::new()).await;
+    assert_eq!(limit, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn grpc_timeout_tightens_the_total_and_never_widens_it() {
+    let ten = TimeoutLayer::new().total(10 * SECOND);
+    for (header, expected) in [("1S", 1), ("1M", 10), ("99999999H", 10)] {
+        let limit = limit_of(grpc_timeout(header.as_bytes()), ten).await;
+        assert_eq!(limit, Some(expected * SECOND), "{header:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -56,6 +56,37 @@ async fn fails_at_the_limit_and_tells_which_and_after_how_long() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_is_polled_again_before_its_limit_goes_on() {
+    let layer = TimeoutLayer::new().response(SECOND);
+    let service = layer.layer(service_fn(|()| pending::<Result<(), BoxError>>()));
+    let mut call = task::spawn(service.oneshot(()));
+    for _ in 0..4 {
+        assert_pending!(call.poll());
+        advance(SECOND / 4).await;
+    }
+    assert!(assert_ready!(call.poll()).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_only_says_that_the_time_is_up_gives_way_to_the_limit() {
+    for (kind, after, gives_way) in [
+        (FaultKind::Refused, SECOND, true),
+        (FaultKind::TimedOut, SECOND, true),
+        (FaultKind::Unavailable, SECOND, false),
+        (FaultKind::Refused, SECOND / 2, false),
+    ] {
+        let layer = TimeoutLayer::new().total(SECOND);
+        let service = layer.layer(service_fn(|()| async move {
+            sleep(after).await;
+            context::leave_fault(kind.into());
+            Err::<(), BoxError>("from further in".into())
+        }));
+        let error = service.oneshot(()).await.unwrap_err();
+        assert_eq!(error.is::<Elapsed>(), gives_way, "{kind:?} after {after:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn leaves_its_fault_for_the_next_layer_out() {
     let layer = TimeoutLayer::new().response(SECOND);
     let service = layer.layer(service_fn(|()| pending::<Result<(), BoxError>>()));
@@ -193,6 +224,25 @@ async fn reports_ready_and_fails_the_call_when_readiness_takes_too_long() {
     let mut response = task::spawn(service.call(()));
     assert_request_eq!(handle, ()).send_response(());
     assert_ready_ok!(response.poll());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_the_limits_on_a_wait_for_readiness_the_earlier_is_told() {
+    for (readiness, total, told) in [
+        (1, 2, Limit::Readiness),
+        (1, 1, Limit::Readiness),
+        (2, 1, Limit::Total),
+    ] {
+        let layer = TimeoutLayer::new().readiness(readiness * SECOND);
+        let (mut service, mut handle) = mock::spawn_layer::<(), (), _>(layer.total(total * SECOND));
+        handle.allow(0);
+        assert_pending!(service.poll_ready());
+        advance(SECOND).await;
+        assert_ready_ok!(service.poll_ready());
+        let error = service.call(()).await.unwrap_err();
+        assert_eq!(elapsed(&error).limit(), told);
+        assert_eq!(elapsed(&error).after(), SECOND);
+    }
 }
 
 #[tokio::test(start_paused = true)]
