@@ -13,8 +13,10 @@ use crate::{Fault, FaultKind, Name, Trail, span::Span, trail::Rounded};
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Which limit of time ran out.
+// As wide as a word, for it is moved with words beside it, and bytes between them would be as well.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
+#[repr(u64)]
 pub enum Limit {
     /// Until the first item of the response's tail: a body's first frame, a stream's first event.
     FirstItem,

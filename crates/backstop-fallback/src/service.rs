@@ -117,18 +117,19 @@ where
             None => self.gate.admits_now(),
             Some(fault) => Err(fault),
         };
-        let mut scope = Scope::open();
-        let (state, copy, asked) = match admitted {
+        let (state, copy, asked, scope) = match admitted {
             Ok(now) => {
                 let copy = request.clone();
                 let _now = now.map(context::enter_now);
                 let _alternatives = context::enter_alternatives(true);
                 let response = self.primary.call(request);
-                (State::Primary { response }, copy, Asked::since(now))
+                let state = State::Primary { response };
+                (state, copy, Asked::since(now), Scope::open())
             }
             Err(fault) => {
+                let mut scope = Scope::open();
                 scope.record(passed_over(self.names.primary(), fault));
-                (State::Waiting, request, Asked::now())
+                (State::Waiting, request, Asked::now(), scope)
             }
         };
         ResponseFuture {

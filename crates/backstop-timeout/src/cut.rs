@@ -27,12 +27,20 @@ impl Cut {
         }
     }
 
+    /// The same limit, for another call.
+    #[inline]
+    pub(crate) const fn anew(self) -> Self {
+        Self::new(self.due.anew(), self.limit)
+    }
+
     /// Due no later than the deadlines that were set for the call; whether that leaves any time.
     // What is rare is kept out of here, so that what remains costs less than calling it would.
     #[inline(always)]
     pub(crate) fn begin(&mut self, deadline: Option<Deadline>) -> bool {
         if deadline.is_some() || Due::is_of_the_call() {
-            self.tighten(deadline);
+            let (tightened, is_in_time) = self.tightened(deadline);
+            *self = tightened;
+            return is_in_time;
         }
         !self.due.is_now()
     }
@@ -41,24 +49,20 @@ impl Cut {
     #[cold]
     #[inline(never)]
     pub(crate) fn after(
-        &mut self,
         waited: Result<Duration, Duration>,
         limits: Limits,
         limit: Limit,
-    ) -> bool {
+    ) -> (Self, bool) {
         match waited {
             Ok(waited) => {
-                *self = Self::first(&limits);
-                let is_in_time = self.begin(limits.deadline);
+                let mut cut = Self::first(&limits);
+                let is_in_time = cut.begin(limits.deadline);
                 if !is_in_time {
-                    self.due = Due::within(waited);
+                    cut.due = Due::within(waited);
                 }
-                is_in_time
+                (cut, is_in_time)
             }
-            Err(waited) => {
-                *self = Self::new(Due::within(waited), limit);
-                false
-            }
+            Err(waited) => (Self::new(Due::within(waited), limit), false),
         }
     }
 
@@ -71,18 +75,21 @@ impl Cut {
         Elapsed::new(self.limit, after)
     }
 
+    #[inline]
     const fn new(due: Due, limit: Limit) -> Self {
         Self { due, limit }
     }
 
+    // By value, and with more than itself: what another function may write to is kept in memory.
     #[cold]
     #[inline(never)]
-    fn tighten(&mut self, asked: Option<Deadline>) {
+    fn tightened(mut self, asked: Option<Deadline>) -> (Self, bool) {
         let asked = asked.map_or(Due::NEVER, Due::by);
         for other in [asked, Due::of_the_call()] {
             if !other.is_never() && !self.due.is_before(other) {
-                *self = Self::new(other, Limit::Total);
+                self = Self::new(other, Limit::Total);
             }
         }
+        (self, !self.due.is_now())
     }
 }

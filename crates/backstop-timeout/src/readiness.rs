@@ -95,7 +95,7 @@ impl Waiting {
         }
     }
 
-    #[cold]
+    #[inline]
     fn take(&mut self) -> Result<Duration, Duration> {
         match std::mem::take(&mut self.wait) {
             Wait::None | Wait::Since(_) => Ok(Duration::ZERO),

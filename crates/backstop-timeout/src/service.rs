@@ -112,17 +112,25 @@ where
         // What is configured is looked at where it is, as most calls need next to nothing of it.
         let (own, left);
         let (mut limits, mut cut) = if R::ARE_CONFIGURED {
-            (&self.limits, self.cut)
+            (&self.limits, self.cut.anew())
         } else {
             own = self.per_request.limits_for(&request, self.limits);
             (&own, Cut::first(&own))
         };
+        // A deadline is a request's own.
+        let deadline = if R::ARE_CONFIGURED {
+            None
+        } else {
+            limits.deadline
+        };
         let is_in_time = match self.waiting.take() {
-            Ok(Duration::ZERO) => cut.begin(limits.deadline),
+            Ok(Duration::ZERO) => cut.begin(deadline),
             waited => {
                 left = limits.after(waited.unwrap_or_default());
                 limits = &left;
-                cut.after(waited, left, self.limit_on_readiness())
+                let is_in_time;
+                (cut, is_in_time) = Cut::after(waited, left, self.limit_on_readiness());
+                is_in_time
             }
         };
         let items = T::items(limits, &mut cut.due);

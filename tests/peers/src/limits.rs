@@ -33,11 +33,11 @@ const fn limit(row: &'static str, path: Path, at_most: f64, goal: f64) -> Limit 
 }
 
 const LIMITS: [Limit; 15] = [
-    limit("backstop timeout", Ready, 130.0, 130.0),
+    limit("backstop timeout", Ready, 115.0, 130.0),
     limit("backstop timeout", Pending, 900.0, 900.0),
-    limit("backstop retry", Ready, 118.0, 130.0),
+    limit("backstop retry", Ready, 114.0, 130.0),
     limit("backstop retry", Failing, 1150.0, 1150.0),
-    limit("backstop retry + budget", Ready, 135.0, 150.0),
+    limit("backstop retry + budget", Ready, 131.0, 150.0),
     limit("backstop retry + budget", Failing, 1290.0, 1290.0),
     limit("backstop circuit breaker, consecutive", Ready, 110.0, 110.0),
     limit(
@@ -54,10 +54,10 @@ const LIMITS: [Limit; 15] = [
         300.0,
         300.0,
     ),
-    limit("backstop fallback", Ready, 116.0, 60.0),
-    limit("backstop served-by, typed", Ready, 100.0, 60.0),
-    limit("stack: backstop", Ready, 660.0, 400.0),
-    limit("stack: backstop", Pending, 1620.0, 1150.0),
+    limit("backstop fallback", Ready, 113.0, 60.0),
+    limit("backstop served-by, typed", Ready, 97.0, 60.0),
+    limit("stack: backstop", Ready, 640.0, 400.0),
+    limit("stack: backstop", Pending, 1600.0, 1150.0),
 ];
 
 /// What a stamp on an `http::Response` allocates: its extensions, at the first insert.

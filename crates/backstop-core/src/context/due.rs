@@ -112,6 +112,16 @@ impl Due {
         }
     }
 
+    /// The same limit, of which no time has passed.
+    #[inline]
+    #[must_use]
+    pub const fn anew(self) -> Self {
+        Self {
+            within: self.within,
+            at: None,
+        }
+    }
+
     /// Due at this instant.
     #[cold]
     #[must_use]
@@ -200,19 +210,23 @@ impl Due {
     pub fn enter(&mut self) -> InTime<'_> {
         let was = slots(|slots| slots.limit.get());
         match (self.at, was) {
+            // Its time has not begun, so nothing of it has been found pending either: the reading
+            // of an earlier poll would be in the past.
+            (None, Span::NONE) => slots(|slots| {
+                slots.limit.set(self.within);
+                slots.paused.set(None);
+            }),
             // There is none further out whose deadline would have to be kept.
             (Some(_), Span::NONE) => slots(|slots| {
                 slots.limit.set(PLACED);
                 slots.deadline.set(self.at);
             }),
             (None, _) if self.is_never() => {}
-            // Its time has not begun, so nothing of it has been found pending either: the reading
-            // of an earlier poll would be in the past.
             (None, limit) if limit != PLACED => slots(|slots| {
                 slots.limit.set(self.within);
                 slots.paused.set(None);
             }),
-            _ => self.enter_on_the_clock(),
+            _ => self.at = self.enter_on_the_clock(),
         }
         InTime {
             due: self,
@@ -222,10 +236,11 @@ impl Due {
     }
 
     /// There is but one slot for a deadline, so a limit on the clock puts those inside it on the
-    /// clock as well. What was in the slot is kept in place of what goes there.
+    /// clock as well. What was in the slot is to be kept in place of what goes there.
+    // By value, as is its counterpart: what another function may write to is kept in memory.
     #[cold]
     #[inline(never)]
-    fn enter_on_the_clock(&mut self) {
+    fn enter_on_the_clock(mut self) -> Option<Deadline> {
         let outer = match slots(|slots| slots.limit.replace(PLACED)) {
             PLACED => slots(|slots| slots.deadline.get()),
             _ => None,
@@ -235,13 +250,13 @@ impl Due {
             (at, _) => at,
         };
         slots(|slots| slots.deadline.set(deadline));
-        self.at = outer;
+        outer
     }
 
     #[cold]
     #[inline(never)]
-    fn leave_the_clock(&mut self) {
-        self.at = slots(|slots| slots.deadline.replace(self.at));
+    fn leave_the_clock(self) -> Option<Deadline> {
+        slots(|slots| slots.deadline.replace(self.at))
     }
 }
 
@@ -257,13 +272,14 @@ pub struct InTime<'a> {
 impl Drop for InTime<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        if !self.due.is_never() {
-            let is = slots(|slots| slots.limit.replace(self.was));
-            match (is, self.was) {
-                (PLACED, Span::NONE) if self.due.at.is_some() => {}
-                (PLACED, Span::NONE) => self.due.at = slots(|slots| slots.deadline.get()),
-                (PLACED, _) => self.due.leave_the_clock(),
-                _ => {}
+        let is = slots(|slots| slots.limit.replace(self.was));
+        if is == PLACED {
+            match self.was {
+                // That is the doing of a limit further out.
+                _ if self.due.is_never() => slots(|slots| slots.limit.set(is)),
+                Span::NONE if self.due.at.is_some() => {}
+                Span::NONE => self.due.at = slots(|slots| slots.deadline.get()),
+                _ => self.due.at = self.due.leave_the_clock(),
             }
         }
     }

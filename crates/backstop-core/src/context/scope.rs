@@ -213,8 +213,14 @@ pub struct InScope<'a> {
 impl Drop for InScope<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.is_owner && slots(|slots| slots.open.replace(0)) > 1 {
-            suspend(&mut self.scope.trail);
+        if self.is_owner {
+            let recorded = slots(|slots| {
+                slots.open.set(slots.open.get().wrapping_sub(1));
+                slots.open.get()
+            });
+            if recorded > 0 {
+                suspend(&mut self.scope.trail);
+            }
         }
     }
 }
@@ -229,6 +235,7 @@ fn resume(trail: &mut Trail) {
 #[cold]
 fn suspend(trail: &mut Trail) {
     *trail = ManuallyDrop::into_inner(TRAIL.replace(ManuallyDrop::new(Trail::new())));
+    slots(|slots| slots.open.set(0));
 }
 
 #[cold]
