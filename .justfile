@@ -41,9 +41,12 @@ mutants:
         --file '**/{budget,backoff,waits,jitter,random,call}.rs' \
         --exclude-re 'impl fmt::' --output target/mutants -- --lib --tests
 
-# The gateway beside nginx and other gateways, under load (needs wrk and nginx).
-load *args:
-    cargo build --release -p backstop-gateway
+# The gateway as it is released, laid out for the way that calls take (needs llvm-profdata).
+release:
+    python3 tests/load/release.py
+
+# The gateway as it is released beside nginx and other gateways, under load (needs wrk and nginx).
+load *args: release
     python3 tests/load/load.py {{ args }}
 
 # The gateway under steady load with faults switched every few seconds, for so many seconds.
