@@ -150,6 +150,8 @@ impl Http1 {
 
     /// Adds them, and all others that came with them.
     pub(super) fn take_into(&mut self, mut count: usize, out: &mut BytesMut) {
+        // Room for all of it at once, rather than for one chunk after the other.
+        out.reserve(self.read.len());
         while count > 0 {
             out.extend_from_slice(&self.read[..count]);
             self.read.advance(count);
