@@ -71,7 +71,7 @@ async fn the_innermost_wins_and_is_told_what_was_asked_for() {
     let inner = ServedByLayer::new("inner")
         .requested("first")
         .layer(answers());
-    for outer in [outer, ServedByLayer::new("outer")] {
+    for (outer, degraded) in [(outer, true), (ServedByLayer::new("outer"), false)] {
         let stamp = outer
             .layer(inner.clone())
             .oneshot(())
@@ -79,6 +79,7 @@ async fn the_innermost_wins_and_is_told_what_was_asked_for() {
             .unwrap()
             .served_by
             .unwrap();
+        assert_eq!(stamp.degraded, degraded);
         assert_eq!(stamp.requested.as_deref(), Some("first"));
     }
 }
