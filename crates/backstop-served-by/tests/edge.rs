@@ -6,7 +6,9 @@ use std::time::Duration;
 use backstop_core::{AbsorbLayer, Attempt, BoxError, Fault, FaultKind, Trail, context};
 use backstop_served_by::{EdgeLayer, ServedBy, ServedByLayer, edge};
 use http::{Request, Response};
+use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{Layer, ServiceBuilder, ServiceExt, layer::util::Identity, service_fn};
+use tower_test::mock;
 
 fn failed(kind: FaultKind) -> Attempt {
     Attempt::new(1, Fault::new(kind))
@@ -95,6 +97,34 @@ async fn writes_what_failed_on_the_way_and_how_long_that_took() {
         "attempt1;desc=\"a\";dur=212.0, attempt2;desc=\"b\";dur=1.5, \
          attempt3;desc=\"c\";dur=0.0"
     );
+}
+
+#[tokio::test]
+async fn writes_what_failed_after_the_stamp_was_put_on_too() {
+    let inner = ServedByLayer::new("a").layer(service_fn(|_: Request<()>| async {
+        Ok::<_, BoxError>(Response::new(()))
+    }));
+    let raced = service_fn(|request: Request<()>| async {
+        let response = inner.clone().oneshot(request).await;
+        context::record(failed(FaultKind::TimedOut));
+        response
+    });
+    let service = EdgeLayer::new().layer(raced);
+    let response = service.oneshot(Request::new(())).await.unwrap();
+    assert_eq!(response.headers()["x-served-by"], "a");
+    let status = response.headers()["proxy-status"].to_str().unwrap();
+    assert!(status.contains("http_response_timeout"), "{status}");
+}
+
+#[tokio::test]
+async fn the_edge_is_ready_when_the_service_is() {
+    let (service, mut handle) = mock::pair::<Request<()>, Response<()>>();
+    handle.allow(0);
+    let mut service = EdgeLayer::new().layer(service);
+    let mut ready = task::spawn(service.ready());
+    assert_pending!(ready.poll());
+    handle.allow(1);
+    assert_ready_ok!(ready.poll());
 }
 
 #[tokio::test]

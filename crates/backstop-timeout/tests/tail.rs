@@ -1,6 +1,8 @@
 //! Limits on a response's tail, and limits that an HTTP request brings along.
 #![cfg(feature = "http")]
 
+mod common;
+
 use std::{
     pin::Pin,
     task::{Context, Poll},
@@ -19,6 +21,8 @@ use tokio::{
 use tokio_test::{assert_pending, assert_ready_ok};
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 use tower_test::mock;
+
+use common::{busy, one_second_of};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -65,11 +69,8 @@ where
 }
 
 fn elapsed(error: Option<Result<Frame<&'static [u8]>, BoxError>>) -> Elapsed {
-    *error
-        .expect("a frame")
-        .expect_err("an error")
-        .downcast()
-        .expect("an Elapsed")
+    let error = error.expect("a frame").expect_err("an error");
+    common::elapsed(&error).clone()
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,6 +100,44 @@ async fn a_tail_that_stalls_fails_at_the_idle_limit() {
     let error = elapsed(body.frame().await);
     assert_eq!((error.limit(), error.after()), (Limit::Idle, SECOND));
     assert_eq!(start.elapsed(), SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_the_limits_on_a_tail_the_earlier_is_told() {
+    for (first_item, total, told) in [
+        (1, 2, Limit::FirstItem),
+        (2, 2, Limit::Total),
+        (3, 2, Limit::Total),
+    ] {
+        let layer = TimeoutLayer::new().until_end().total(total * SECOND);
+        let (_feed, mut body) = respond(layer.first_item(first_item * SECOND)).await;
+        let error = elapsed(body.frame().await);
+        assert_eq!(error.limit(), told);
+        assert_eq!(error.after(), first_item.min(total) * SECOND);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn fires_over_a_tail_that_uses_up_the_cooperative_budget() {
+    struct Busy;
+    impl Body for Busy {
+        type Data = &'static [u8];
+        type Error = BoxError;
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<&'static [u8]>, BoxError>>> {
+            busy(cx);
+            Poll::Pending
+        }
+    }
+    let layer = TimeoutLayer::new().until_end().first_item(SECOND);
+    let service = layer.layer(service_fn(|()| async {
+        Ok::<_, BoxError>(Response::new(Busy))
+    }));
+    let mut body = Box::pin(service.oneshot(()).await.unwrap().into_body());
+    let frame = one_second_of(async move { body.frame().await }).await;
+    assert_eq!(elapsed(frame).limit(), Limit::FirstItem);
 }
 
 #[tokio::test(start_paused = true)]

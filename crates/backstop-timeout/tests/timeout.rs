@@ -1,5 +1,7 @@
 //! Limits on readiness, response and the whole call.
 
+mod common;
+
 use std::{
     cell::Cell,
     future::{Future, pending, poll_fn, ready},
@@ -19,11 +21,9 @@ use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_test::{assert_request_eq, mock};
 
-const SECOND: Duration = Duration::from_secs(1);
+use common::{busy, elapsed, one_second_of};
 
-fn elapsed(error: &BoxError) -> &Elapsed {
-    error.downcast_ref().expect("an Elapsed")
-}
+const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
 async fn passes_a_response_through() {
@@ -166,32 +166,12 @@ async fn fires_over_a_future_that_uses_up_the_cooperative_budget() {
     let layer = TimeoutLayer::new().response(SECOND);
     let service = layer.layer(service_fn(|()| {
         poll_fn(|cx| {
-            // Reads from a channel that is never empty until the budget is gone, as a busy
-            // connection does, and asks to be polled again.
-            let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
-            loop {
-                sender.send(()).unwrap();
-                if receiver.poll_recv(cx).is_pending() {
-                    break;
-                }
-            }
-            cx.waker().wake_by_ref();
+            busy(cx);
             Poll::<Result<(), BoxError>>::Pending
         })
     }));
-    let call = tokio::spawn(service.oneshot(()));
-    for _ in 0..3 {
-        tokio::task::yield_now().await;
-        advance(SECOND / 2).await;
-    }
-    for _ in 0..10 {
-        tokio::task::yield_now().await;
-    }
-    assert!(call.is_finished());
-    assert_eq!(
-        elapsed(&call.await.unwrap().unwrap_err()).limit(),
-        Limit::Response
-    );
+    let error = one_second_of(service.oneshot(())).await.unwrap_err();
+    assert_eq!(elapsed(&error).limit(), Limit::Response);
 }
 
 #[tokio::test(start_paused = true)]
@@ -205,83 +185,6 @@ async fn registers_no_timer_for_a_response_that_is_ready_at_once() {
     })
     .join()
     .unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn reports_ready_and_fails_the_call_when_readiness_takes_too_long() {
-    let (mut service, mut handle) =
-        mock::spawn_layer::<(), (), _>(TimeoutLayer::new().readiness(SECOND));
-    handle.allow(0);
-    assert_pending!(service.poll_ready());
-    advance(SECOND).await;
-    assert_ready_ok!(service.poll_ready());
-    let error = service.call(()).await.unwrap_err();
-    assert_eq!(elapsed(&error).limit(), Limit::Readiness);
-    assert_eq!(elapsed(&error).after(), SECOND);
-
-    handle.allow(1);
-    assert_ready_ok!(service.poll_ready());
-    let mut response = task::spawn(service.call(()));
-    assert_request_eq!(handle, ()).send_response(());
-    assert_ready_ok!(response.poll());
-}
-
-#[tokio::test(start_paused = true)]
-async fn of_the_limits_on_a_wait_for_readiness_the_earlier_is_told() {
-    for (readiness, total, told) in [
-        (1, 2, Limit::Readiness),
-        (1, 1, Limit::Readiness),
-        (2, 1, Limit::Total),
-    ] {
-        let layer = TimeoutLayer::new().readiness(readiness * SECOND);
-        let (mut service, mut handle) = mock::spawn_layer::<(), (), _>(layer.total(total * SECOND));
-        handle.allow(0);
-        assert_pending!(service.poll_ready());
-        advance(SECOND).await;
-        assert_ready_ok!(service.poll_ready());
-        let error = service.call(()).await.unwrap_err();
-        assert_eq!(elapsed(&error).limit(), told);
-        assert_eq!(elapsed(&error).after(), SECOND);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_second_wait_for_readiness_has_its_whole_limit() {
-    let (mut service, mut handle) =
-        mock::spawn_layer::<(), (), _>(TimeoutLayer::new().readiness(SECOND));
-    for _ in 0..2 {
-        handle.allow(0);
-        assert_pending!(service.poll_ready());
-        advance(SECOND / 2).await;
-        assert_pending!(service.poll_ready());
-        handle.allow(1);
-        assert_ready_ok!(service.poll_ready());
-        let _call = service.call(());
-        let _request = handle.next_request().await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_wait_for_readiness_counts_against_the_total() {
-    let (mut service, mut handle) =
-        mock::spawn_layer::<(), (), _>(TimeoutLayer::new().total(2 * SECOND));
-    handle.allow(0);
-    assert_pending!(service.poll_ready());
-    advance(SECOND).await;
-    handle.allow(1);
-    assert_ready_ok!(service.poll_ready());
-    let start = Instant::now();
-    let error = service.call(()).await.unwrap_err();
-    assert_eq!(elapsed(&error).limit(), Limit::Total);
-    assert_eq!(start.elapsed(), SECOND);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_readiness_error_passes_through() {
-    let (mut service, mut handle) =
-        mock::spawn_layer::<(), (), _>(TimeoutLayer::new().readiness(SECOND));
-    handle.send_error("gone");
-    assert!(assert_ready!(service.poll_ready()).is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -311,6 +214,16 @@ async fn keeps_to_a_deadline_set_further_out() {
     let error = call.await.unwrap_err();
     assert_eq!(elapsed(&error).limit(), Limit::Total);
     assert_eq!(start.elapsed(), SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_deadline_further_out_changes_nothing() {
+    let inner = TimeoutLayer::new().response(SECOND);
+    let inner = inner.layer(service_fn(|()| pending::<Result<(), BoxError>>()));
+    let stack = TimeoutLayer::new().total(10 * SECOND).layer(inner);
+    let error = stack.oneshot(()).await.unwrap_err();
+    assert_eq!(elapsed(&error).limit(), Limit::Response);
+    assert_eq!(elapsed(&error).after(), SECOND);
 }
 
 #[tokio::test(start_paused = true)]
@@ -350,21 +263,6 @@ async fn a_closure_gives_one_request_limits_of_its_own() {
     let start = Instant::now();
     service.oneshot(4 * SECOND).await.unwrap_err();
     assert_eq!(start.elapsed(), 4 * SECOND);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_clone_does_not_wait_for_the_readiness_of_another() {
-    let (mock, mut handle) = mock::pair::<(), ()>();
-    handle.allow(0);
-    let mut first = TimeoutLayer::new().readiness(SECOND).layer(mock);
-    let mut ready = task::spawn(poll_fn(move |cx| {
-        let polled = first.poll_ready(cx);
-        assert!(polled.is_pending() || first.clone().poll_ready(cx).is_pending());
-        polled
-    }));
-    assert_pending!(ready.poll());
-    advance(SECOND).await;
-    assert_ready_ok!(ready.poll());
 }
 
 #[test]
@@ -445,38 +343,4 @@ async fn agrees_with_tower_where_tower_is_right() {
 async fn outcome(call: impl Future<Output = Result<(), BoxError>>) -> (bool, Duration) {
     let start = Instant::now();
     (call.await.is_ok(), start.elapsed())
-}
-
-/// A service that is never ready.
-struct Busy;
-
-impl Service<()> for Busy {
-    type Response = ();
-    type Error = BoxError;
-    type Future = std::future::Pending<Result<(), BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Pending
-    }
-
-    fn call(&mut self, (): ()) -> Self::Future {
-        unreachable!("it is never ready")
-    }
-}
-
-#[test]
-fn waits_for_readiness_in_one_runtime_after_another() {
-    let mut service = TimeoutLayer::new().readiness(SECOND).layer(Busy);
-    for _ in 0..2 {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            poll_fn(|cx| service.poll_ready(cx)).await.unwrap();
-            let error = service.call(()).await.unwrap_err();
-            assert_eq!(elapsed(&error).limit(), Limit::Readiness);
-        });
-    }
 }
