@@ -3,13 +3,15 @@
 use std::rc::Rc;
 
 use backstop_timeout::{
-    AtOnce, Elapsed, FromHttp, Limit, Limits, LimitsFn, Pace, Timeout, TimeoutLayer, UntilEnd,
+    AtOnce, Elapsed, Limit, Limits, LimitsFn, Pace, Timeout, TimeoutLayer, UntilEnd,
     future::ResponseFuture,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 
 assert_impl_all!(TimeoutLayer: Send, Sync, Clone, Copy, std::fmt::Debug, Default);
-assert_impl_all!(TimeoutLayer<UntilEnd, FromHttp>: Send, Sync, Clone);
+assert_impl_all!(TimeoutLayer<UntilEnd>: Send, Sync, Clone);
+#[cfg(feature = "http")]
+assert_impl_all!(TimeoutLayer<UntilEnd, backstop_timeout::FromHttp>: Send, Sync, Clone);
 assert_impl_all!(Timeout<()>: Send, Sync, Clone, Unpin, std::fmt::Debug);
 assert_impl_all!(ResponseFuture<(), AtOnce>: Send, std::fmt::Debug);
 assert_impl_all!(Elapsed: Send, Sync, Clone, std::error::Error);
