@@ -96,6 +96,31 @@ async fn names_what_failed_in_a_candidate_that_then_answers() {
     }
 }
 
+#[tokio::test]
+async fn a_chain_records_once_what_failed_in_a_candidate_under_its_name() {
+    let retried = |fails: bool| {
+        service_fn(move |_: u32| async move {
+            for number in 1..=2 {
+                context::record(Attempt::new(number, Fault::new(FaultKind::Unavailable)));
+                tokio::task::yield_now().await;
+            }
+            if fails {
+                Reply::Err("down".into())
+            } else {
+                Reply::Ok("at last")
+            }
+        })
+    };
+    let chain = Chain::new([
+        Candidate::new("a", retried(true)),
+        Candidate::new("b", retried(false)),
+    ]);
+    let (reply, trail) = context::traced(chain.unwrap().oneshot(1)).await;
+    assert_eq!(reply.unwrap(), "at last");
+    let names = trail.attempts().iter().map(|it| it.candidate.as_deref());
+    assert!(names.eq(["a", "a", "b", "b"].map(Some)), "{trail}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn asks_no_backup_once_the_deadline_has_passed() {
     let deadline = Deadline::after(Instant::now(), Duration::from_secs(1));
