@@ -37,9 +37,9 @@ impl Machine {
     /// Takes a success.
     #[inline]
     pub(crate) fn succeed_at(&self, token: Token, now: u64) {
-        if self.rules.lock_free && token.is_undisturbed(self.word.load()) {
-            let current = || token.is_undisturbed(self.word.load());
-            let added = self.present.add(now, false, &self.rules, current);
+        if self.rules.lock_free {
+            let undisturbed = || token.is_undisturbed(self.word.load());
+            let added = self.present.add(now, false, &self.rules, undisturbed);
             if matches!(added, Ok(Added::Harmless)) {
                 return;
             }

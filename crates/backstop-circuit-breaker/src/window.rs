@@ -66,14 +66,14 @@ impl Present {
         still: impl Fn() -> bool,
     ) -> Result<Added, Stale> {
         let head = self.head.load(Ordering::Acquire);
-        let left = (head & TIME).wrapping_sub(now) & TIME;
-        if left.wrapping_sub(1) >= rules.width {
-            return Err(Stale);
-        }
         // Asked after the head was read: whoever ends a generation empties the bucket first, so
         // that either this says no or the tags differ.
         if !still() {
             return Ok(Added::TooLate);
+        }
+        let left = (head & TIME).wrapping_sub(now) & TIME;
+        if left.wrapping_sub(1) >= rules.width {
+            return Err(Stale);
         }
         let mut current = self.current.load(Ordering::Relaxed);
         loop {
