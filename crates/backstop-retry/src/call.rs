@@ -69,17 +69,18 @@ impl<E> Last<E> {
 }
 
 impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
-    /// A call whose first attempt is yet to be made. Within the attempt `outer` of another retry,
-    /// which is 0 outside any, it passes through.
+    /// A call whose attempt `number` has been made: the first, or one within another retry, to
+    /// which it belongs as well.
     #[inline]
-    pub(crate) fn new(
-        outer: u32,
+    pub(crate) const fn new(
+        number: u32,
+        is_within: bool,
         policy: Arc<Policy<C, B, R>>,
         spare: Option<Spare<S, Request>>,
     ) -> Self {
         Self {
-            number: outer.max(1),
-            is_within: outer > 0,
+            number,
+            is_within,
             asked: Asked::now(),
             policy,
             spare,

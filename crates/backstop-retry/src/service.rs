@@ -72,16 +72,20 @@ where
         let Policy {
             requests, rules, ..
         } = &*policy;
-        let outer = context::attempt();
-        if let (0, Some(budget)) = (outer, &rules.budget) {
-            deposit(budget);
-        }
-        let copy = if outer == 0 && rules.attempts.get() > 1 {
-            requests.clone_request(&request)
-        } else {
-            None
+        let (number, is_within, copy) = match context::attempt() {
+            0 => {
+                if let Some(budget) = &rules.budget {
+                    deposit(budget);
+                }
+                let copy = match rules.attempts.get() {
+                    1 => None,
+                    _ => requests.clone_request(&request),
+                };
+                (1, false, copy)
+            }
+            // Within an attempt of another retry this one passes through.
+            outer => (outer, true, None),
         };
-        let number = outer.max(1);
         let response = {
             let _attempt = context::enter_attempt(number);
             self.inner.call(request)
@@ -94,7 +98,7 @@ where
         ResponseFuture {
             state: State::Called { response },
             scope: Scope::open(),
-            call: Call::new(outer, policy, spare),
+            call: Call::new(number, is_within, policy, spare),
         }
     }
 }

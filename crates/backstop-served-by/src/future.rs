@@ -9,7 +9,7 @@ use std::{
 
 use backstop_core::{
     ServedBy, Stamped,
-    context::{self, Scope},
+    context::{self, Mark, Scope},
 };
 use pin_project_lite::pin_project;
 
@@ -49,8 +49,8 @@ where
         let polled = ManuallyDrop::new(this.inner.poll(cx));
         let stamp = this.stamp;
         // Also while the service is yet to answer: a layer further out would name it otherwise.
-        if let Some(stamp) = stamp {
-            context::name_since(mark, &stamp.name);
+        if context::mark() != mark {
+            name_since(mark, stamp.as_deref());
         }
         match ManuallyDrop::into_inner(polled) {
             Poll::Ready(Ok(response)) => {
@@ -63,6 +63,13 @@ where
             }
             Poll::Pending => Poll::Pending,
         }
+    }
+}
+
+#[cold]
+fn name_since(mark: Mark, stamp: Option<&Stamped>) {
+    if let Some(stamp) = stamp {
+        context::name_since(mark, &stamp.name);
     }
 }
 

@@ -56,8 +56,8 @@ const LIMITS: [Limit; 15] = [
     ),
     limit("backstop fallback", Ready, 113.0, 60.0),
     limit("backstop served-by, typed", Ready, 97.0, 60.0),
-    limit("stack: backstop", Ready, 640.0, 400.0),
-    limit("stack: backstop", Pending, 1600.0, 1150.0),
+    limit("stack: backstop", Ready, 630.0, 400.0),
+    limit("stack: backstop", Pending, 1590.0, 1150.0),
 ];
 
 /// What a stamp on an `http::Response` allocates: its extensions, at the first insert.
