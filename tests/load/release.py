@@ -5,7 +5,7 @@
 
 It builds the program once with counters in it, makes calls through that (`training.py`), and
 builds it again by what was counted: what calls go through stands together, and what they do not is
-out of the way. A call then takes a third less of the processor's time.
+out of the way. Outside the system's own work, a call then takes a third less time.
 
 Needs `llvm-profdata` for the compiler's LLVM: `rustup component add llvm-tools`, or Debian's `llvm`
 package of that version. Without it the program is built as `cargo build --release` builds it.

@@ -1,10 +1,14 @@
-"""Calls as callers make them, for the compiler to see what they go through."""
+"""Calls as callers make them, for the compiler to see what they go through.
+
+    python3 tests/load/training.py PROGRAM [ROUNDS]
+"""
 
 import contextlib
 import http.client
 import itertools
 import json
 import os
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -38,7 +42,7 @@ timeout = {{ first_token = "30s", idle = "120s", total = "300s" }}
 """
 
 
-def train(program: Path) -> None:
+def train(program: Path, rounds: int = ROUNDS) -> None:
     """Makes calls in each dialect to each provider, while all is well and while it is not."""
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as running:
         port, *ports = process.free_ports(1 + len(PROVIDERS))
@@ -56,10 +60,10 @@ def train(program: Path) -> None:
             start(["simulate", "--instant", "--listen", f"127.0.0.1:{at}", name], at, {"LLVM_PROFILE_FILE": os.devnull})
         start(["--config", config], port, {})
         with ThreadPoolExecutor(CALLERS) as callers:
-            calls_by_all(callers, port, ROUNDS)
+            calls_by_all(callers, port, rounds)
             # Its circuit opens, and the next one answers.
             break_down(providers["openai"])
-            calls_by_all(callers, port, ROUNDS // 8)
+            calls_by_all(callers, port, max(rounds // 8, 1))
 
 
 def written(port: int, providers: dict[str, int]) -> str:
@@ -113,3 +117,7 @@ def break_down(port: int) -> None:
     with contextlib.closing(connection):
         connection.request("PUT", "/_/fault", b"unavailable")
         connection.getresponse().read()
+
+
+if __name__ == "__main__":
+    train(Path(sys.argv[1]), *map(int, sys.argv[2:]))
