@@ -25,6 +25,7 @@ fn polled(mut timer: Timer) -> task::Spawn<impl Future<Output = ()>> {
 fn set(until: Instant) -> Timer {
     let mut timer = Timer::new();
     timer.set(until);
+    assert!(timer.is_set());
     timer
 }
 
