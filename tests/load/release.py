@@ -60,8 +60,8 @@ def trained(directory: Path, host: str, llvm: str) -> Path:
     return build(directory, host, f"-Cprofile-use={profile}")
 
 
-def said(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=WORKSPACE).stdout
+def said(*command: str, check: bool = True) -> str:
+    return subprocess.run(command, check=check, capture_output=True, text=True, cwd=WORKSPACE).stdout
 
 
 def profdata_of(llvm: str, host: str) -> str | None:
@@ -71,7 +71,8 @@ def profdata_of(llvm: str, host: str) -> str | None:
         return str(own)
     for name in (f"llvm-profdata-{llvm}", "llvm-profdata"):
         found = shutil.which(name)
-        if found and f"version {llvm}." in said(found, "--version"):
+        # Not every version of it succeeds in saying which it is.
+        if found and f"version {llvm}." in said(found, "--version", check=False):
             return found
     return None
 
