@@ -27,14 +27,11 @@ impl Readiness {
         }
     }
 
-    /// Begins a call: how long the caller waited for it, or, as an error, how long it waited until
-    /// that was too long.
+    /// Begins a call: how long the caller waited for it, if at all, or, as an error, how long it
+    /// waited until that was too long.
     #[inline]
-    pub(crate) fn take(&mut self) -> Result<Duration, Duration> {
-        match &mut self.0 {
-            None => Ok(Duration::ZERO),
-            Some(waiting) => waiting.take(),
-        }
+    pub(crate) fn take(&mut self) -> Option<Result<Duration, Duration>> {
+        self.0.as_mut()?.take()
     }
 }
 
@@ -96,11 +93,11 @@ impl Waiting {
     }
 
     #[inline]
-    fn take(&mut self) -> Result<Duration, Duration> {
+    fn take(&mut self) -> Option<Result<Duration, Duration>> {
         match std::mem::take(&mut self.wait) {
-            Wait::None | Wait::Since(_) => Ok(Duration::ZERO),
-            Wait::For(waited) => Ok(waited),
-            Wait::TooLong { waited, .. } => Err(waited),
+            Wait::None | Wait::Since(_) => None,
+            Wait::For(waited) => Some(Ok(waited)),
+            Wait::TooLong { waited, .. } => Some(Err(waited)),
         }
     }
 }

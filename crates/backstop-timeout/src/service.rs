@@ -124,8 +124,8 @@ where
             limits.deadline
         };
         let is_in_time = match self.waiting.take() {
-            Ok(Duration::ZERO) => cut.begin(deadline),
-            waited => {
+            None => cut.begin(deadline),
+            Some(waited) => {
                 left = limits.after(waited.unwrap_or_default());
                 limits = &left;
                 let is_in_time;
