@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backstop_core::{
     Attempt, Deadline, Fault, FaultKind,
-    context::{self, Scope},
+    context::{self, Due, Scope},
 };
 use tokio::time::Instant;
 
@@ -70,4 +70,27 @@ async fn a_deadline_that_would_overflow_the_clock_is_thirty_years_ahead() {
     for (limit, ahead) in [(29 * year, 29 * year), (Duration::MAX, 30 * year)] {
         assert_eq!(Deadline::after(now, limit).remaining(now), ahead);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_limits_the_one_that_is_due_first_is_before_the_other() {
+    let seconds = Duration::from_secs;
+    let within = |limit| Due::within(seconds(limit));
+    let by = |ahead| Due::by(Deadline::after(Instant::now(), seconds(ahead)));
+    for (one, other, is_before) in [
+        (within(1), within(2), true),
+        (within(1), within(1), false),
+        (within(2), within(1), false),
+        (within(1), Due::NEVER, true),
+        (Due::NEVER, within(1), false),
+        (Due::NEVER, Due::NEVER, false),
+        (by(1), within(2), true),
+        (within(2), by(1), false),
+        (by(1), Due::NEVER, true),
+        (Due::NEVER, by(1), false),
+    ] {
+        assert_eq!(one.is_before(other), is_before, "{one:?} and {other:?}");
+    }
+    let now = [within(0), within(1), by(0), Due::NEVER].map(|due| due.is_now());
+    assert_eq!(now, [true, false, true, false]);
 }
