@@ -36,9 +36,12 @@ fuzz *args:
 # Whether the tests notice a changed line in the heart of the layers (needs cargo-mutants). What is
 # only printed is left out.
 mutants:
-    cargo mutants -p backstop-circuit-breaker -p backstop-core -p backstop-retry --all-features \
+    cargo mutants -p backstop-circuit-breaker -p backstop-core -p backstop-retry \
+        -p backstop-served-by -p backstop-timeout --all-features \
         --file '**/{state,settle,token,word,window,calls,cold,flight,permit,rate,rules,wait}.rs' \
         --file '**/{budget,backoff,waits,jitter,random,call}.rs' \
+        --file 'crates/backstop-core/src/{context/due,deadline,grpc,served_by,span,timer}.rs' \
+        --file 'crates/backstop-{served-by,timeout}/src/**' \
         --exclude-re 'impl fmt::' --output target/mutants -- --lib --tests
 
 # The gateway as it is released, laid out for the way that calls take (needs llvm-profdata).
