@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """The gateway beside nginx and other gateways, on one machine, in one run.
 
-    python3 tests/load/load.py [--program target/released/backstop] [--seconds 4] [--rounds 3]
+    python3 tests/load/load.py [--program target/released/backstop] [--seconds 2] [--rounds 9]
 
 The gateway is the program that `release.py` makes, or that of `cargo build --release` where this was
 built later. This starts stand-ins for providers that answer at once, puts each contestant in front
 of them in turn, and loads it with `wrk`: a chat of about 400 bytes, plain and streamed in 16 chunks.
 A round measures every contestant once; the figures are the medians of the rounds, so that what else
-the machine does falls on all alike. Then it measures the gateway's memory, idle and for each open
+the machine does falls on all alike. Few rounds tell little on a machine that is shared. Then it measures the gateway's memory, idle and for each open
 stream.
 
 Needs `wrk` and `nginx`. LiteLLM and Portkey take part where LITELLM names the `litellm` program
@@ -58,8 +58,8 @@ def main() -> int:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Loads the gateway and others beside it.")
     parser.add_argument("--program", default=built(), help="the gateway")
-    parser.add_argument("--seconds", type=int, default=4, help="for each measurement")
-    parser.add_argument("--rounds", type=int, default=3, help="of all measurements")
+    parser.add_argument("--seconds", type=int, default=2, help="for each measurement")
+    parser.add_argument("--rounds", type=int, default=9, help="of all measurements")
     parser.add_argument("--connections", type=int, default=32)
     return parser.parse_args()
 
