@@ -3,12 +3,12 @@
 
     python3 tests/load/load.py [--program target/released/backstop] [--seconds 2] [--rounds 9]
 
-The gateway is the program that `release.py` makes, or that of `cargo build --release` where this was
+The gateway is the program that `release.py` makes, or that of `cargo build --release` where that was
 built later. This starts stand-ins for providers that answer at once, puts each contestant in front
 of them in turn, and loads it with `wrk`: a chat of about 400 bytes, plain and streamed in 16 chunks.
 A round measures every contestant once; the figures are the medians of the rounds, so that what else
-the machine does falls on all alike. Few rounds tell little on a machine that is shared. Then it measures the gateway's memory, idle and for each open
-stream.
+the machine does falls on all alike. Few rounds tell little on a machine that is shared. Then it measures
+the gateway's memory, idle and for each open stream.
 
 Needs `wrk` and `nginx`. LiteLLM and Portkey take part where LITELLM names the `litellm` program
 (`pip install 'litellm[proxy]'`), and PORTKEY the directory in which
