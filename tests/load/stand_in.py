@@ -25,7 +25,7 @@ class StandIn:
     def __enter__(self) -> "StandIn":
         for command, port in zip(self.commands, (self.primary, self.backup)):
             self.running.append(process.start(command, port, self.log))
-            self.control(port, "PUT", "reply", {"text": WORDS})
+            control(port, "PUT", "reply", {"text": WORDS})
         return self
 
     def __exit__(self, *_) -> None:
@@ -33,16 +33,18 @@ class StandIn:
             process.stop(running)
 
     def break_primary(self, fault: dict) -> None:
-        self.control(self.primary, "PUT", "fault", fault)
+        control(self.primary, "PUT", "fault", fault)
 
     def mend_primary(self) -> None:
-        self.control(self.primary, "DELETE", "fault", None)
+        control(self.primary, "DELETE", "fault", None)
 
-    def control(self, port: int, method: str, what: str, body: dict | None) -> None:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/_/{what}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"content-type": "application/json"},
-        )
-        urllib.request.urlopen(request, timeout=5).read()
+
+def control(port: int, method: str, what: str, body: dict | None) -> None:
+    """Tells a stand-in what to do from here on."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/_/{what}",
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"content-type": "application/json"},
+    )
+    urllib.request.urlopen(request, timeout=5).read()

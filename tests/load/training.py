@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import process
+from stand_in import control
 
 PROVIDERS = ("openai", "anthropic", "gemini")
 MODELS = {"openai": "gpt-5.5", "anthropic": "claude-opus-4-8", "gemini": "gemini-3.1-pro-preview"}
@@ -62,7 +63,7 @@ def train(program: Path, rounds: int = ROUNDS) -> None:
         with ThreadPoolExecutor(CALLERS) as callers:
             calls_by_all(callers, port, rounds)
             # Its circuit opens, and the next one answers.
-            break_down(providers["openai"])
+            control(providers["openai"], "PUT", "fault", {"preset": "unavailable"})
             calls_by_all(callers, port, max(rounds // 8, 1))
 
 
@@ -109,14 +110,6 @@ def requests():
         yield "/v1/chat/completions", common | {"messages": said, "tools": [function], "tool_choice": "required"}
         tool = {"name": "weather", "input_schema": CITY}
         yield "/v1/messages", common | {"messages": said, "max_tokens": 1000, "tools": [tool], "tool_choice": {"type": "any"}}
-
-
-def break_down(port: int) -> None:
-    """From here on, this provider fails each call."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    with contextlib.closing(connection):
-        connection.request("PUT", "/_/fault", b"unavailable")
-        connection.getresponse().read()
 
 
 if __name__ == "__main__":
