@@ -20,20 +20,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
 async fn fires_over_a_readiness_that_uses_up_the_cooperative_budget() {
-    struct Busy;
-    impl Service<()> for Busy {
-        type Response = ();
-        type Error = BoxError;
-        type Future = std::future::Ready<Result<(), BoxError>>;
-        fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-            busy(cx);
-            Poll::Pending
-        }
-        fn call(&mut self, (): ()) -> Self::Future {
-            unreachable!("is never ready")
-        }
-    }
-    let service = TimeoutLayer::new().readiness(SECOND).layer(Busy);
+    let service = TimeoutLayer::new().readiness(SECOND).layer(Never(busy));
     let error = one_second_of(service.oneshot(())).await.unwrap_err();
     assert_eq!(elapsed(&error).limit(), Limit::Readiness);
 }
@@ -134,15 +121,16 @@ async fn a_clone_does_not_wait_for_the_readiness_of_another() {
     assert_ready_ok!(ready.poll());
 }
 
-/// A service that is never ready.
-struct Never;
+/// A service that is never ready, and does this each time that it is asked.
+struct Never(fn(&mut Context<'_>));
 
 impl Service<()> for Never {
     type Response = ();
     type Error = BoxError;
     type Future = std::future::Pending<Result<(), BoxError>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0(cx);
         Poll::Pending
     }
 
@@ -153,7 +141,7 @@ impl Service<()> for Never {
 
 #[test]
 fn waits_for_readiness_in_one_runtime_after_another() {
-    let mut service = TimeoutLayer::new().readiness(SECOND).layer(Never);
+    let mut service = TimeoutLayer::new().readiness(SECOND).layer(Never(|_| {}));
     for _ in 0..2 {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
