@@ -111,17 +111,12 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         // What is configured is looked at where it is, as most calls need next to nothing of it.
         let (own, left);
-        let (mut limits, mut cut) = if R::ARE_CONFIGURED {
-            (&self.limits, self.cut.anew())
+        // A deadline is a request's own.
+        let (mut limits, mut cut, deadline) = if R::ARE_CONFIGURED {
+            (&self.limits, self.cut.anew(), None)
         } else {
             own = self.per_request.limits_for(&request, self.limits);
-            (&own, Cut::first(&own))
-        };
-        // A deadline is a request's own.
-        let deadline = if R::ARE_CONFIGURED {
-            None
-        } else {
-            limits.deadline
+            (&own, Cut::first(&own), own.deadline)
         };
         let is_in_time = match self.waiting.take() {
             None => cut.begin(deadline),
