@@ -211,7 +211,8 @@ impl Due {
         let was = slots(|slots| slots.limit.get());
         match (self.at, was) {
             // Its time has not begun, so nothing of it has been found pending either: the reading
-            // of an earlier poll would be in the past.
+            // of an earlier poll would be in the past. Most calls come this way, so it stands apart
+            // from the one below that does the same after asking more.
             (None, Span::NONE) => slots(|slots| {
                 slots.limit.set(self.within);
                 slots.paused.set(None);
