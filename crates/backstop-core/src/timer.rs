@@ -1,43 +1,52 @@
-//! A timer that is small and costs no allocation.
+//! A timer that is small, costs no allocation and takes no lock.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     pin::Pin,
     task::{Context, Poll},
 };
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use pin_project_lite::pin_project;
+use tokio::{
+    runtime::{Handle, Id},
+    time::{Instant, Sleep, sleep_until},
+};
 
 /// Wakes a future at an instant: one word where tokio's own [`Sleep`] has fourteen.
 ///
 /// A layer's future is moved by every layer round it, and most calls never wait. So the `Sleep` is
-/// kept elsewhere, and what it was kept in is used again by the next timer of the thread: memory is
-/// only allocated where more timers run at once than the thread has room kept for. The `Sleep`
-/// itself is each timer's own, so that a timer belongs to the runtime that it was first set in and
-/// to no other.
+/// kept elsewhere, and the next timer of the thread uses it again: memory is only allocated where
+/// more timers run at once than the thread has kept.
+///
+/// What is kept stays in the runtime's list of timers. To put a `Sleep` there and to take it out
+/// again takes a lock that all threads of the runtime share, and is most of what a call costs that
+/// waits; to move one to a later instant is one write. The price is that a timer which nobody waits
+/// for any more comes due once, if it is not used again before, and then wakes, for nothing, the
+/// task that polled it last. Until then it keeps that task's memory, and its runtime's. Under a
+/// paused clock it is an instant like any other that the clock may move on to when nothing is left
+/// to do.
 #[derive(Debug, Default)]
 pub struct Timer(Option<Place>);
 
 /// Where a `Sleep` is kept.
-type Place = Pin<Box<Option<Sleep>>>;
+type Place = Pin<Box<Kept>>;
 
-/// How many places a thread keeps for later.
-const KEPT: usize = 64;
-
-/// Places that no timer is in.
-struct Spare {
-    /// The one that was used last: most calls need no other.
-    one: Cell<Option<Place>>,
-    others: RefCell<Vec<Place>>,
+pin_project! {
+    #[derive(Debug)]
+    struct Kept {
+        // It goes by the clock of this runtime, and is of no use to another.
+        runtime: Id,
+        #[pin]
+        sleep: Sleep,
+    }
 }
 
+/// How many a thread keeps.
+const KEPT: usize = 64;
+
 thread_local! {
-    static SPARE: Spare = const {
-        Spare {
-            one: Cell::new(None),
-            others: RefCell::new(Vec::new()),
-        }
-    };
+    /// Timers that nobody waits for.
+    static SPARE: RefCell<Vec<Place>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Timer {
@@ -64,7 +73,7 @@ impl Timer {
     pub fn set(&mut self, until: Instant) {
         match self.sleep() {
             Some(sleep) => sleep.reset(until),
-            None => self.0.insert(place()).set(Some(sleep_until(until))),
+            None => self.0 = Some(place(until)),
         }
     }
 
@@ -75,12 +84,8 @@ impl Timer {
     /// As [`set`](Self::set) does.
     #[inline]
     pub fn start(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let place = self.0.insert(place());
-        place.set(Some(sleep_until(until)));
-        match place.as_mut().as_pin_mut() {
-            Some(sleep) => sleep.poll(cx),
-            None => Poll::Pending,
-        }
+        let place = self.0.insert(place(until));
+        place.as_mut().project().sleep.poll(cx)
     }
 
     /// Ready once its instant has come.
@@ -93,7 +98,7 @@ impl Timer {
 
     #[inline]
     fn sleep(&mut self) -> Option<Pin<&mut Sleep>> {
-        self.0.as_mut()?.as_mut().as_pin_mut()
+        Some(self.0.as_mut()?.as_mut().project().sleep)
     }
 }
 
@@ -106,34 +111,37 @@ impl Drop for Timer {
     }
 }
 
-fn place() -> Place {
-    let last = SPARE.try_with(|spare| spare.one.take());
-    last.ok().flatten().unwrap_or_else(another_place)
+/// A place with a `Sleep` of the current runtime in it, set to `until`.
+fn place(until: Instant) -> Place {
+    let runtime = Handle::current().id();
+    while let Some(mut place) = spare() {
+        if place.runtime == runtime {
+            place.as_mut().project().sleep.reset(until);
+            return place;
+        }
+        // The runtime that the thread was in before is over, as a rule.
+    }
+    Box::pin(Kept {
+        runtime,
+        sleep: sleep_until(until),
+    })
+}
+
+fn spare() -> Option<Place> {
+    let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
+    spare.ok().flatten()
 }
 
 #[inline(never)]
-fn put_back(mut place: Place) {
-    place.set(None);
-    // A thread that is about to end has no use for it.
-    if let Ok(Some(another)) = SPARE.try_with(|spare| spare.one.replace(Some(place))) {
-        put_another_back(another);
-    }
-}
-
-// Apart and cold, so that a thread with one timer at a time pays for a comparison only.
-
-#[cold]
-fn another_place() -> Place {
-    let kept = SPARE.try_with(|spare| spare.others.borrow_mut().pop());
-    kept.ok().flatten().unwrap_or_else(|| Box::pin(None))
-}
-
-#[cold]
-fn put_another_back(place: Place) {
-    let _ = SPARE.try_with(|spare| {
-        let mut others = spare.others.borrow_mut();
-        if others.len() < KEPT {
-            others.push(place);
+fn put_back(place: Place) {
+    // One too many is dropped, but not before the others are free to be used again: a waker may go
+    // with it, and another timer with that. A thread that is about to end keeps none.
+    let _one_too_many = SPARE.try_with(|spare| {
+        let mut spare = spare.borrow_mut();
+        if spare.len() == KEPT {
+            return Some(place);
         }
+        spare.push(place);
+        None
     });
 }

@@ -1,8 +1,11 @@
-//! A timer whose memory is used again.
+//! A timer that is used again.
 
 use std::{
     cell::Cell,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Wake, Waker},
     time::Duration,
 };
@@ -93,19 +96,83 @@ async fn what_one_was_kept_in_never_wakes_the_next_one() {
     }
 }
 
+/// A task of which is counted how often it is woken, and whose waker tells whether it is held.
+#[derive(Default)]
+struct Counted(AtomicUsize);
+
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn start(until: Instant, task: &Arc<Counted>) -> Timer {
+    let mut timer = Timer::new();
+    let waker = Waker::from(task.clone());
+    assert_pending!(timer.start(until, &mut Context::from_waker(&waker)));
+    timer
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_used_again_lets_go_of_the_task_before() {
+    let (before, after) = <(Arc<Counted>, Arc<Counted>)>::default();
+    drop(start(Instant::now() + SECOND, &before));
+    assert_eq!(Arc::strong_count(&before), 2);
+    let timer = start(Instant::now() + 2 * SECOND, &after);
+    assert_eq!(Arc::strong_count(&before), 1);
+    advance(SECOND).await;
+    assert_eq!(after.0.load(Ordering::Relaxed), 0);
+    advance(SECOND).await;
+    assert_eq!(before.0.load(Ordering::Relaxed), 0);
+    assert_eq!(after.0.load(Ordering::Relaxed), 1);
+    drop(timer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_used_again_for_an_earlier_instant_wakes_then() {
+    let (before, after) = <(Arc<Counted>, Arc<Counted>)>::default();
+    drop(start(Instant::now() + 5 * SECOND, &before));
+    let timer = start(Instant::now() + SECOND, &after);
+    advance(SECOND).await;
+    assert_eq!(after.0.load(Ordering::Relaxed), 1);
+    drop(timer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_not_used_again_comes_due_once() {
+    let task = Arc::<Counted>::default();
+    drop(start(Instant::now() + SECOND, &task));
+    advance(SECOND).await;
+    assert_eq!(task.0.load(Ordering::Relaxed), 1);
+    assert_eq!(Arc::strong_count(&task), 1);
+    // It can be used again all the same.
+    let timer = start(Instant::now() + SECOND, &task);
+    advance(SECOND).await;
+    assert_eq!(task.0.load(Ordering::Relaxed), 2);
+    drop(timer);
+}
+
 #[test]
 fn a_timer_belongs_to_the_runtime_it_was_set_in() {
-    for _ in 0..2 {
-        let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
             .build()
-            .unwrap();
-        runtime.block_on(async {
-            let mut timer = set(Instant::now() + SECOND);
-            std::future::poll_fn(|cx| timer.poll(cx)).await;
-        });
+            .unwrap()
+    };
+    let wait = async || {
+        let mut timer = set(Instant::now() + SECOND);
+        std::future::poll_fn(|cx| timer.poll(cx)).await;
+    };
+    let [one, other] = [runtime(), runtime()];
+    for runtime in [&one, &other, &one] {
+        runtime.block_on(wait());
     }
+    // Nor does the end of one concern the others.
+    drop(one);
+    other.block_on(wait());
+    runtime().block_on(wait());
 }
 
 #[test]
@@ -156,8 +223,11 @@ async fn may_be_dropped_by_the_waker_that_another_one_held() {
     let mut outer = set(Instant::now() + SECOND);
     assert!(outer.poll(&mut Context::from_waker(&waker)).is_pending());
     drop(waker);
-    // The last waker goes with it, and the other timer with that.
+    // Nobody waits for it any more, but it holds the last waker until it is used again.
     drop(outer);
+    let mut outer = set(Instant::now() + 2 * SECOND);
+    // The waker goes now, and the other timer with that.
+    assert_pending!(outer.poll(&mut Context::from_waker(Waker::noop())));
     let mut task = polled(set(Instant::now() + SECOND));
     assert_pending!(task.poll());
     advance(SECOND).await;

@@ -34,7 +34,7 @@ const fn limit(row: &'static str, path: Path, at_most: f64, goal: f64) -> Limit 
 
 const LIMITS: [Limit; 15] = [
     limit("backstop timeout", Ready, 115.0, 130.0),
-    limit("backstop timeout", Pending, 900.0, 900.0),
+    limit("backstop timeout", Pending, 665.0, 900.0),
     limit("backstop retry", Ready, 114.0, 130.0),
     limit("backstop retry", Failing, 1150.0, 1150.0),
     limit("backstop retry + budget", Ready, 131.0, 150.0),
@@ -57,7 +57,7 @@ const LIMITS: [Limit; 15] = [
     limit("backstop fallback", Ready, 113.0, 60.0),
     limit("backstop served-by, typed", Ready, 97.0, 60.0),
     limit("stack: backstop", Ready, 630.0, 400.0),
-    limit("stack: backstop", Pending, 1590.0, 1150.0),
+    limit("stack: backstop", Pending, 1325.0, 1150.0),
 ];
 
 /// What a stamp on an `http::Response` allocates: its extensions, at the first insert.
