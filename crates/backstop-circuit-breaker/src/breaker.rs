@@ -6,10 +6,10 @@ use tokio::{sync::broadcast, time::Instant};
 use crate::{
     Listener, Permit, Policy, Transition,
     cold::{Cold, News},
-    permit::Ticket,
     rules::Rules,
     state::Machine,
     sync::Arc,
+    ticket::Ticket,
     token::{Refusal, Token},
 };
 

@@ -10,7 +10,7 @@ use backstop_core::{Classify, Open, Tail, Verdict, context};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use crate::{Listener, TailGuard, permit::Ticket};
+use crate::{Listener, TailGuard, ticket::Ticket};
 
 pin_project! {
     /// The future of [`CircuitBreakerService`](crate::CircuitBreakerService).

@@ -25,6 +25,7 @@ mod snapshot;
 mod state;
 mod sync;
 mod tail;
+mod ticket;
 mod token;
 mod transitions;
 mod wait;

@@ -3,7 +3,7 @@ use std::{fmt, pin::Pin};
 use backstop_core::{Completes, End, Watch};
 use tokio::time::Instant;
 
-use crate::{Listener, permit::Ticket};
+use crate::{Listener, ticket::Ticket};
 
 /// The watch that the circuit breaker attaches to a response's tail: tells the circuit how that
 /// ended. A tail that is dropped before its end is neutral.
