@@ -170,7 +170,10 @@ impl<S, Request, C, B, R> Call<S, Request, C, B, R> {
         if !rules.fits(again.wait, now) {
             return None;
         }
-        let paid = rules.pay(fault.kind()).ok()?;
+        let paid = match &rules.budget {
+            Some(budget) => Some(budget.try_withdraw(fault.kind())?),
+            None => None,
+        };
         Some((again.wait, paid))
     }
 

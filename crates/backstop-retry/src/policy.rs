@@ -1,8 +1,6 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use backstop_core::{
-    Budget, ErrorsAreTransient, Fault, FaultKind, FaultKinds, Withdrawal, context,
-};
+use backstop_core::{Budget, ErrorsAreTransient, Fault, FaultKind, FaultKinds, context};
 use tokio::time::Instant;
 
 use crate::{ByClone, Exponential, Jitter, random::Seed};
@@ -91,16 +89,4 @@ impl Rules {
         let needed = wait.saturating_add(self.min_useful);
         context::deadline().is_none_or(|deadline| needed < deadline.remaining(now))
     }
-
-    /// Pays for another attempt, where that must be paid for.
-    pub(crate) fn pay(&self, kind: FaultKind) -> Result<Option<Withdrawal>, NoBudget> {
-        match &self.budget {
-            None => Ok(None),
-            Some(budget) => budget.try_withdraw(kind).map(Some).ok_or(NoBudget),
-        }
-    }
 }
-
-/// Too few tokens are left for another attempt.
-#[derive(Debug)]
-pub(crate) struct NoBudget;
