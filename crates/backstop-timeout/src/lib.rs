@@ -8,6 +8,8 @@
 pub mod future;
 
 mod cut;
+#[cfg(feature = "http")]
+mod from_http;
 mod layer;
 mod limits;
 mod pace;
@@ -17,7 +19,7 @@ mod service;
 pub use backstop_core::{AtOnce, Elapsed, Limit, UntilEnd};
 
 #[cfg(feature = "http")]
-pub use self::limits::FromHttp;
+pub use self::from_http::FromHttp;
 pub use self::{
     layer::TimeoutLayer,
     limits::{Limits, LimitsFn, LimitsFor},
