@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use backstop_core::{Elapsed, Limit, Tail};
+use backstop_core::{AtOnce, Elapsed, Limit, Tail};
 use tower_service::Service;
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 /// Fails a call that takes longer than its limits: the service of
 /// [`TimeoutLayer`](crate::TimeoutLayer).
 #[derive(Debug)]
-pub struct Timeout<S, T = backstop_core::AtOnce, R = ()> {
+pub struct Timeout<S, T = AtOnce, R = ()> {
     inner: S,
     readiness: Option<Duration>,
     limits: Limits,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use backstop_core::{
-    BoxError, Budget, Classify, Exhausted, FaultKind,
+    BoxError, Budget, Classify, ErrorsAreTransient, Exhausted, FaultKind,
     context::{self, Scope},
 };
 use pin_project_lite::pin_project;
@@ -29,7 +29,7 @@ use crate::{
 ///
 /// The first to answer wins, and the other is dropped. A failure starts the next candidate at once.
 /// No more than two are ever in flight.
-pub struct Hedged<S, M = Same, C = backstop_core::ErrorsAreTransient, O = Priority> {
+pub struct Hedged<S, M = Same, C = ErrorsAreTransient, O = Priority> {
     chain: Chain<S, M, C, O>,
     after: Duration,
     budget: Option<Budget>,

@@ -3,7 +3,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use backstop_core::{Exhausted, Fault, context};
+use backstop_core::{Classify, Exhausted, Fault, context};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -77,7 +77,7 @@ impl<S, F> State<S, F> {
         S: Service<M::Request, Response = Res, Error = E, Future = F> + Clone,
         F: Future<Output = Result<Res, E>>,
         M: MapRequest<Request>,
-        C: backstop_core::Classify<Res, E>,
+        C: Classify<Res, E>,
         O: Order,
         Request: Clone,
         E: From<Exhausted>,
