@@ -1,4 +1,4 @@
-//! A timer that is small, costs no allocation and takes no lock.
+//! A timer of one word, which uses again what the thread's last timers were kept in.
 
 use std::{
     cell::RefCell,
