@@ -168,6 +168,11 @@ impl<L: Listener> CircuitBreaker<L> {
     }
 
     /// Opens for as long as the policy says.
+    pub fn open(&self) {
+        self.open_at(Instant::now());
+    }
+
+    /// [`open`](Self::open) at this instant.
     pub fn open_at(&self, now: Instant) {
         self.order_at(now, |shared, cold, now| {
             shared.machine.open(cold, now, Cause::ByHand, 0);

@@ -138,7 +138,7 @@ impl Subject {
                 return Ok(self.breaker.state() == State::HalfOpen);
             }
             "METRICS_ONLY" => self.breaker.metrics_only(),
-            "OPEN" => self.breaker.open_at(tokio::time::Instant::now()),
+            "OPEN" => self.breaker.open(),
             state => return unknown(format!("state {state:?}")),
         }
         Ok(true)
