@@ -18,7 +18,7 @@ impl NotCached {
 
 impl fmt::Display for NotCached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no answer is cached that is not too old")
+        f.write_str("no answer is cached, or only one that is too old")
     }
 }
 

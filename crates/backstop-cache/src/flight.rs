@@ -1,7 +1,7 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     hash::Hash,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::{Notify, futures::OwnedNotified};
@@ -42,7 +42,7 @@ impl<K: Clone + Eq + Hash> Flights<K> {
 }
 
 impl<K> Flights<K> {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<K, Arc<Notify>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Arc<Notify>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
