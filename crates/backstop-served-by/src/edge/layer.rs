@@ -8,8 +8,8 @@ use tower_service::Service;
 use super::EdgeFuture;
 
 /// Writes into a response's headers who answered (`x-served-by`), whether that is a lesser answer
-/// (`x-degraded`) and how old (`age`), what failed on the way (`proxy-status`), and how long each attempt that failed
-/// took (`server-timing`).
+/// (`x-degraded`) and how old (`age`), what failed on the way (`proxy-status`), and how long each
+/// attempt that failed took (`server-timing`).
 ///
 /// It goes outside everything, and knows what failed even where a layer in between turned the
 /// error into a response.
