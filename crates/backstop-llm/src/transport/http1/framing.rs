@@ -4,6 +4,8 @@ use std::io;
 
 use bytes::{Buf, BytesMut};
 
+use super::malformed;
+
 /// The longest line with the size of a chunk, or with a trailer.
 const MAX_LINE: usize = 8 * 1024;
 
@@ -141,10 +143,6 @@ fn wait_for_line(read: &BytesMut) -> io::Result<usize> {
         return Err(malformed("a line between chunks is too long"));
     }
     Ok(0)
-}
-
-fn malformed(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, uri::PathAndQuery};
 
-use super::framing::Framing;
+use super::{framing::Framing, malformed};
 use crate::transport::{Headers, Request};
 
 /// The largest head of an answer, with those before it that only say that it is still to come. Some
@@ -204,10 +204,6 @@ fn tokens<'a>(fields: &'a [Field<'a>], name: &HeaderName) -> impl Iterator<Item 
 fn values<'a>(fields: &'a [Field<'a>], name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     let named = |it: &&Field<'_>| it.name.eq_ignore_ascii_case(name.as_str());
     fields.iter().filter(named).map(|it| it.value)
-}
-
-fn malformed(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
+use backstop_core::BoxError;
 use bytes::{Buf, Bytes, BytesMut};
 use http::StatusCode;
 use hyper_util::rt::TokioIo;
@@ -227,4 +228,9 @@ impl Http1 {
         }
         Pin::new(&mut self.io).poll_flush(cx)
     }
+}
+
+/// What has come is no HTTP/1.
+fn malformed(what: impl Into<BoxError>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }
