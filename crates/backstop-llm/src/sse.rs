@@ -10,19 +10,13 @@ pub struct SseEvent {
     /// Its name (`event:`), empty where it has none.
     pub name: Bytes,
     /// Its data, several lines of it joined by line feeds; none where it has no `data:` field at
-    /// all, as a comment.
+    /// all: it is then a comment, a sign of life.
     pub data: Option<Bytes>,
     /// The bytes it came in, the blank line at its end included.
     pub raw: Bytes,
 }
 
 impl SseEvent {
-    /// Whether it is a comment: a sign of life.
-    #[must_use]
-    pub fn is_comment(&self) -> bool {
-        self.data.is_none()
-    }
-
     /// Its data; nothing where it has none.
     #[must_use]
     pub fn data(&self) -> &[u8] {
