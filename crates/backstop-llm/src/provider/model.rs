@@ -148,7 +148,7 @@ impl Model {
         &self.inner.name
     }
 
-    /// The model's name with its provider.
+    /// What its provider calls the model: `claude-opus-4-8`.
     #[must_use]
     pub fn model(&self) -> &str {
         &self.inner.model

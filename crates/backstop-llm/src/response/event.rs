@@ -37,7 +37,7 @@ pub enum Event {
     },
     /// A sign of life, which is no content.
     Ping,
-    /// Part of a thought that only the provider can read.
+    /// A thought that only the provider can read.
     RedactedThinking {
         /// Of which answer.
         choice: u32,

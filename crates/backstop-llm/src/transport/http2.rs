@@ -25,11 +25,11 @@ const STREAM_WINDOW: u32 = 512 * 1024;
 /// this one reached before, those who read slowly would hold up all others.
 const CONNECTION_WINDOW: u32 = 512 * STREAM_WINDOW;
 
-/// A provider that thinks says nothing for minutes. After so long without a sign of it the other side
-/// is asked whether it is still there,
+/// After how long without a sign of the other side it is asked whether it is still there: a provider
+/// that thinks says nothing for minutes.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
-/// and has so long to answer, or every call on the connection has failed.
+/// How long it has to answer that. Then every call on the connection has failed.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A connection, which lasts until it is dropped and all its streams have ended.
