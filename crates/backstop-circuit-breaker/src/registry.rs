@@ -215,16 +215,20 @@ impl<K: Clone + Eq + Hash, L: Listener> Shelf<K, L> {
     }
 }
 
-impl<L: Listener> CircuitBreaker<L> {
-    /// Whether nothing would be lost with this handle, which is the last.
+impl<L> CircuitBreaker<L> {
+    /// Whether nothing would be lost with this handle, which is the last. The question moves no
+    /// circuit on, as its listener would hear of that under the registry's lock.
     fn is_as_new(&self, now: Instant) -> bool {
-        let counts = self.counts_at(now);
-        self.is_last()
-            && self.shared.machine.passes()
-            && counts.openings == 0
-            && counts.consecutive_failures == 0
-            && counts.failures == 0
-            && counts.slow == 0
+        let machine = &self.shared.machine;
+        if !(self.is_last() && machine.passes()) {
+            return false;
+        }
+        let cold = &mut machine.cold();
+        let tally = cold.tally(self.shared.tick(now), machine);
+        cold.attempt == 0
+            && machine.word.load().consecutive() == 0
+            && tally.failures == 0
+            && tally.slow == 0
     }
 }
 

@@ -1,11 +1,12 @@
 //! One circuit for each key.
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, sync::Mutex, time::Duration};
 
-use backstop_circuit_breaker::{Registry, State};
+use backstop_circuit_breaker::{FaultKind, Listener, Registry, State, Transition};
 use backstop_core::Name;
+use tokio::time::advance;
 
-use crate::support::{fail, policy};
+use crate::support::{OPEN, fail, policy};
 
 fn named(key: &u32) -> Name {
     format!("circuit {key}").into()
@@ -60,6 +61,37 @@ async fn where_none_can_be_dropped_new_keys_share_one() {
     assert_eq!(&**other.name(), "overflow");
     assert_eq!((circuits.len(), circuits.overflowed()), (2, 2));
     assert_eq!(circuits.breaker(&1).state(), State::Open);
+}
+
+/// Hears of the states that circuits enter.
+#[derive(Clone, Copy)]
+struct Heard(&'static Mutex<Vec<State>>);
+
+impl Listener for Heard {
+    fn on_transition(&self, _: &Name, transition: &Transition) {
+        let mut heard = self.0.lock().expect("nobody panics with it");
+        heard.push(transition.to);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn to_look_for_room_changes_no_circuit_and_tells_nobody() {
+    static HEARD: Mutex<Vec<State>> = Mutex::new(Vec::new());
+    let policy = policy()
+        .max_half_open(Duration::from_secs(1))
+        .listener(Heard(&HEARD));
+    let circuits = Registry::new(policy, named).limit(NonZeroUsize::MIN);
+    fail(&circuits.breaker(&1), 2);
+    advance(OPEN).await;
+    let probe = circuits.breaker(&1).try_acquire().unwrap();
+    // It has been half-open for too long, which would be told once someone asks it.
+    advance(2 * OPEN).await;
+    HEARD.lock().unwrap().clear();
+    assert_eq!(&**circuits.breaker(&2).name(), "overflow");
+    assert_eq!(*HEARD.lock().unwrap(), []);
+    assert_eq!(circuits.breaker(&1).state(), State::Open);
+    assert_eq!(*HEARD.lock().unwrap(), [State::Open]);
+    probe.failure(FaultKind::Unavailable);
 }
 
 #[tokio::test(start_paused = true)]
