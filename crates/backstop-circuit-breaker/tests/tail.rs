@@ -116,6 +116,17 @@ async fn a_body_that_the_caller_drops_is_neutral() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_empty_body_is_a_success_though_nobody_reads_it() {
+    let layer = layer();
+    let body = respond(&layer, pieces(cut())).await;
+    assert!(body.collect().await.is_err());
+    assert_eq!(run(&layer), 1);
+    // As a server does with a response that has none.
+    drop(respond(&layer, Full::new(&b""[..])).await);
+    assert_eq!(run(&layer), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_failed_in_its_trailers_has_failed() {
     let layer = layer();
     let mut trailers = HeaderMap::new();

@@ -1,7 +1,7 @@
 //! What HTTP tells: statuses as verdicts, and bodies as tails.
 
 use std::{
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
 
@@ -67,14 +67,23 @@ impl<B, Err> Classify<Response<B>, Err> for HttpStatus {
     }
 }
 
-impl<B, W> Tail<Response<B>, W> for UntilEnd {
+impl<B, W> Tail<Response<B>, W> for UntilEnd
+where
+    B: Body,
+    W: Watch<B::Error>,
+{
     type Response = Response<Watched<B, W>>;
 
     fn attach(&self, response: Response<B>, watch: W) -> Self::Response {
-        response.map(|body| Watched {
-            body,
-            watch: Some(watch),
-        })
+        let mut watch = Some(watch);
+        // Whoever sends a body that is empty may see so, and never ask it for its end. What gRPC
+        // would say in the trailers is then in the headers.
+        if response.body().is_end_stream() {
+            let failed = trailer_fault(response.headers()).map(End::Failed);
+            let watch = pin!(watch.take());
+            finish::<W, B::Error>(watch, failed.unwrap_or(End::Completed));
+        }
+        response.map(|body| Watched { body, watch })
     }
 }
 

@@ -163,7 +163,7 @@ fn data() -> Option<Piece> {
     Some(Ok(Frame::data(b"data")))
 }
 
-fn watched<B>(body: B, cut: bool) -> (Watched<B, Noting>, Notes) {
+fn watched<B: Body<Error = BoxError>>(body: B, cut: bool) -> (Watched<B, Noting>, Notes) {
     let notes = Notes::default();
     let watch = Noting {
         notes: notes.clone(),
@@ -256,6 +256,27 @@ async fn the_last_frame_is_the_end_where_the_body_knows() {
     let (mut body, notes) = watched(body, false);
     body.frame().await.unwrap().unwrap();
     assert_eq!(notes.take(), ["polled", "item", "completed", "dropped"]);
+}
+
+#[test]
+fn an_empty_body_has_ended_though_nobody_ever_asks_it() {
+    let (_body, notes) = watched(Empty::<&[u8]>::new().map_err(BoxError::from), false);
+    assert_eq!(notes.take(), ["completed", "dropped"]);
+}
+
+#[test]
+fn grpc_says_in_the_headers_how_a_call_without_a_body_ended() {
+    for (code, end) in [("0", "completed"), ("14", "failed: unavailable")] {
+        let notes = Notes::default();
+        let watch = Noting {
+            notes: notes.clone(),
+            cut: false,
+        };
+        let body = Empty::<&[u8]>::new().map_err(BoxError::from);
+        let response = Response::builder().header("grpc-status", code).body(body);
+        let _response = UntilEnd.attach(response.unwrap(), watch);
+        assert_eq!(notes.take(), [end, "dropped"]);
+    }
 }
 
 #[tokio::test]
