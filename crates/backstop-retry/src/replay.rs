@@ -206,6 +206,8 @@ where
                 this.alone = tape.give_up();
                 Some(Ok(frame))
             }
+            // It takes up none of the room, so that any number of them would be kept.
+            Some(Ok(Ok(Kept::Data(data)))) if data.is_empty() => Some(Ok(Frame::data(data))),
             Some(Ok(Ok(kept))) => {
                 match tape.room.checked_sub(kept.len()) {
                     Some(room) => {

@@ -126,6 +126,26 @@ async fn trailers_are_sent_again_too() {
 }
 
 #[tokio::test]
+async fn frames_without_a_byte_are_not_kept_as_no_limit_would_hold_for_them() {
+    let fed = Fed::default();
+    for data in ["", "", "x", ""] {
+        fed.data(data);
+    }
+    fed.feed(None);
+    let body = ReplayBody::with_limit(fed, 1);
+    let spare = body.clone();
+    let mut frames = Vec::new();
+    for mut body in [body, spare] {
+        let mut sizes = Vec::new();
+        while let Some(frame) = body.frame().await {
+            sizes.push(frame.unwrap().into_data().unwrap().len());
+        }
+        frames.push(sizes);
+    }
+    assert_eq!(frames, [vec![0, 0, 1, 0], vec![1]]);
+}
+
+#[tokio::test]
 async fn clones_polled_together_all_get_everything_and_all_are_woken() {
     let fed = Fed::default();
     let first = ReplayBody::new(fed.clone());
