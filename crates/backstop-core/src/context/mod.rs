@@ -74,6 +74,14 @@ pub fn enter_bound(attempts: NonZeroU32) -> Entered<u32> {
     Entered::new(|slots| &slots.bound, tightest)
 }
 
+/// Says for what is polled while the guard lives that one more attempt is under way beside it: it
+/// counts against the bound, though it is not on the trail yet.
+#[inline]
+pub fn enter_other() -> Entered<u32> {
+    let others = slots(|slots| slots.others.get());
+    Entered::new(|slots| &slots.others, others.saturating_add(1))
+}
+
 /// The current instant. Reading the clock is the dearest single thing that most layers do, so a
 /// layer that has just read it shares the reading with what it calls.
 #[inline]

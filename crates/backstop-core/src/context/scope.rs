@@ -22,15 +22,21 @@ thread_local! {
     static LEFT: RefCell<Trail> = const { RefCell::new(Trail::new()) };
 }
 
-/// Whether the call's bound on attempts leaves room for another one after those on the trail. A
-/// retry asks before it tries again; a fallback, before it goes on to another candidate.
+/// Whether the call's bound on attempts leaves room for another one, after those on the trail and
+/// those that are under way beside the present one. A retry asks before it tries again; a fallback,
+/// before it goes on to another candidate.
 #[must_use]
 pub fn may_attempt() -> bool {
-    match slots(|slots| slots.bound.get()) {
-        0 => true,
-        _ if !has_failed() => true,
-        bound => with_trail(|trail| trail.attempted()) < bound as usize,
+    let (bound, others) = slots(|slots| (slots.bound.get(), slots.others.get()));
+    if bound == 0 {
+        return true;
     }
+    let failed = if has_failed() {
+        with_trail(|trail| trail.attempted())
+    } else {
+        0
+    };
+    failed.saturating_add(others as usize) < bound as usize
 }
 
 /// Adds an attempt to the open trail. Where none is open it does nothing: layers open it round

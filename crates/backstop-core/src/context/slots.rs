@@ -21,6 +21,8 @@ pub(super) struct Slots {
     pub(super) open: Cell<u32>,
     pub(super) attempt: Cell<u32>,
     pub(super) bound: Cell<u32>,
+    /// How many attempts of the call are under way beside the present one.
+    pub(super) others: Cell<u32>,
     pub(super) alternatives: Cell<bool>,
     pub(super) beside: Cell<bool>,
     /// Whether a call that was dropped in the present poll left its trail.
@@ -40,6 +42,7 @@ thread_local! {
             open: Cell::new(0),
             attempt: Cell::new(0),
             bound: Cell::new(0),
+            others: Cell::new(0),
             alternatives: Cell::new(false),
             beside: Cell::new(false),
             left: Cell::new(false),

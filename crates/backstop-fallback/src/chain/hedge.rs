@@ -163,6 +163,7 @@ where
                     (this.one.as_mut(), this.two.as_mut())
                 };
                 run.beside = !other.is_idle();
+                let _other = run.beside.then(context::enter_other);
                 let next = match state.as_mut().step(run, cx) {
                     Step::Pending | Step::Idle => continue,
                     Step::Nobody if other.is_idle() => return Poll::Ready(Err(run.nobody())),
@@ -235,17 +236,13 @@ where
     S: Clone,
     O: Order,
 {
-    // The one in flight counts, though nothing of it is on the trail yet.
-    let bound = run.policy().max_attempts;
-    if bound.is_some_and(|bound| context::trail().attempted() + 1 >= bound.get() as usize) {
-        return None;
-    }
     // What it takes goes back if nobody is left to be asked.
     let withdrawal = match budget {
         Some(budget) => Some(budget.try_withdraw(FaultKind::TimedOut)?),
         None => None,
     };
     run.beside = true;
+    let _other = context::enter_other();
     let (mut turn, service) = run.next(None)?;
     turn.beside = true;
     turn.paid = withdrawal.map(|withdrawal| withdrawal.spend());

@@ -1,12 +1,15 @@
 //! A second candidate that is started beside the first.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use backstop_core::{Budget, Exhausted, context};
+use backstop_core::{Attempt, BoxError, Budget, Exhausted, Fault, FaultKind, context};
 use backstop_fallback::{Candidate, Chain, OUTRUN, order::Fastest};
 use tokio::time::Instant;
 use tokio_test::{assert_pending, assert_ready, task};
-use tower::ServiceExt;
+use tower::{ServiceExt, service_fn};
 
 use crate::support::{Door, Replica, by_text, three};
 
@@ -183,6 +186,57 @@ async fn counts_the_one_in_flight_against_the_bound_on_attempts() {
     assert_eq!(b.calls(), 0);
     bound(2).oneshot(1).await.unwrap();
     assert_eq!(b.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_fails_beside_another_is_not_replaced_beyond_the_bound() {
+    let (a, b, c) = (
+        Replica::up().taking(300),
+        Replica::down().taking(20),
+        Replica::up(),
+    );
+    let bound = |n: u32| three(&a, &b, &c).max_attempts(n.try_into().unwrap());
+    bound(2).hedge(AFTER).oneshot(1).await.unwrap();
+    assert_eq!((a.calls(), b.calls(), c.calls()), (1, 1, 0));
+    bound(3).hedge(AFTER).oneshot(1).await.unwrap();
+    assert_eq!((a.calls(), b.calls(), c.calls()), (2, 2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bound_further_out_holds_for_those_that_run_at_once() {
+    let (a, b) = (Replica::up().taking(300), Replica::up());
+    let bound = |n: u32| {
+        let hedged = Candidate::new("hedged", three(&a, &b, &b).hedge(AFTER));
+        let chain = Chain::new([hedged]).unwrap();
+        chain.max_attempts(n.try_into().unwrap())
+    };
+    bound(1).oneshot(1).await.unwrap();
+    assert_eq!((a.calls(), b.calls()), (1, 0));
+    bound(2).oneshot(1).await.unwrap();
+    assert_eq!((a.calls(), b.calls()), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_further_in_counts_the_other_in_flight() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heard = asked.clone();
+    // As a retry does, after its first attempt.
+    let retrying = service_fn(move |_: u32| {
+        let heard = heard.clone();
+        async move {
+            tokio::time::sleep(2 * AFTER).await;
+            context::record(Attempt::new(1, Fault::new(FaultKind::Connect)));
+            heard.lock().unwrap().push(context::may_attempt());
+            Ok::<_, BoxError>("up")
+        }
+    });
+    for n in 1..=3_u32 {
+        let candidates = ["a", "b"].map(|name| Candidate::new(name, retrying.clone()));
+        let chain = Chain::new(candidates).unwrap();
+        let chain = chain.max_attempts(n.try_into().unwrap()).hedge(AFTER);
+        chain.oneshot(1).await.unwrap();
+    }
+    assert_eq!(*asked.lock().unwrap(), [false, false, true]);
 }
 
 #[tokio::test(start_paused = true)]
