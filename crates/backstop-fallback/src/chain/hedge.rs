@@ -6,11 +6,11 @@ use std::{
 };
 
 use backstop_core::{
-    BoxError, Budget, Classify, ErrorsAreTransient, Exhausted, FaultKind,
+    BoxError, Budget, Classify, Deadline, ErrorsAreTransient, Exhausted, FaultKind, Timer,
     context::{self, Scope},
 };
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{
@@ -102,8 +102,8 @@ where
         HedgedFuture {
             one: state,
             two: State::Idle,
-            timer: None,
-            alone_since: None,
+            timer: Timer::new(),
+            until: None,
             after: self.after,
             budget: self.budget.clone(),
             run,
@@ -120,10 +120,10 @@ pin_project! {
         one: State<S, F>,
         #[pin]
         two: State<S, F>,
-        // Runs from when the one candidate in flight was found pending.
-        #[pin]
-        timer: Option<Sleep>,
-        alone_since: Option<Instant>,
+        // Until another is started beside the one in flight; not set once that has been tried.
+        timer: Timer,
+        // None until the one in flight is found pending.
+        until: Option<Instant>,
         after: Duration,
         budget: Option<Budget>,
         run: Run<S, M, C, O, Request>,
@@ -196,8 +196,8 @@ where
                 }
             }
             if went_on {
-                this.timer.set(None);
-                *this.alone_since = None;
+                *this.timer = Timer::new();
+                *this.until = None;
                 continue;
             }
             let mut idle = match (this.one.is_idle(), this.two.is_idle()) {
@@ -206,19 +206,19 @@ where
                 (false, false) => return Poll::Pending,
                 (true, true) => panic!("polled after completion"),
             };
-            if this.alone_since.is_none() {
-                *this.alone_since = Some(Instant::now());
-                this.timer.set(Some(sleep(*this.after)));
-            }
-            let Some(timer) = this.timer.as_mut().as_pin_mut() else {
+            let until = *this.until.get_or_insert_with(|| {
+                let until = Deadline::after(Instant::now(), *this.after).instant();
+                this.timer.set(until);
+                until
+            });
+            if !this.timer.is_set() {
                 return Poll::Pending;
-            };
-            let until = timer.deadline();
+            }
             // A candidate that uses up the task's cooperative budget leaves none for the timer.
-            if timer.poll(cx).is_pending() && Instant::now() < until {
+            if this.timer.poll(cx).is_pending() && Instant::now() < until {
                 return Poll::Pending;
             }
-            this.timer.set(None);
+            *this.timer = Timer::new();
             match hedge(run, this.budget) {
                 Some(next) => idle.set(State::waiting(next)),
                 None => return Poll::Pending,
