@@ -103,9 +103,7 @@ impl Budget {
             refunds: true,
             costs: [14; FaultKind::ALL.len()],
         });
-        const THROTTLED: FaultKinds =
-            FaultKinds::of(&[FaultKind::Overloaded, FaultKind::RateLimited]);
-        budget.cost(THROTTLED, 5)
+        budget.cost(FaultKinds::THROTTLED, 5)
     }
 
     fn new(rules: Rules) -> Self {

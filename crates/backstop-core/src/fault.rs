@@ -127,6 +127,8 @@ impl FaultKinds {
     pub const NONE: Self = Self(0);
     /// Every kind.
     pub const ALL: Self = Self::of(&FaultKind::ALL);
+    /// The kinds by which a service says that it gets too many calls.
+    pub const THROTTLED: Self = Self::of(&[FaultKind::Overloaded, FaultKind::RateLimited]);
 
     /// The set of exactly these kinds.
     #[must_use]

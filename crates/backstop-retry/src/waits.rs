@@ -1,14 +1,11 @@
 use std::time::Duration;
 
-use backstop_core::{Fault, FaultKind, FaultKinds, context};
+use backstop_core::{Fault, FaultKinds, context};
 
 use crate::{
     Backoff, Random,
     policy::{Policy, Rules},
 };
-
-/// The service said that it gets too many calls.
-const THROTTLED: FaultKinds = FaultKinds::of(&[FaultKind::Overloaded, FaultKind::RateLimited]);
 
 /// A service tells everyone to come back at the same moment. Up to a tenth of the wait it asked
 /// for, and no more than this, is added so that they don't.
@@ -35,7 +32,7 @@ impl<B: Backoff> Waits<B> {
         // The kind of the last failure decides which row of waits holds, and the number of
         // failures how far along it: both go on in step.
         let usual = self.backoff.next_wait(random)?;
-        let own = if THROTTLED.contains(fault.kind()) {
+        let own = if FaultKinds::THROTTLED.contains(fault.kind()) {
             let throttled = rules
                 .throttled
                 .clone()
