@@ -10,8 +10,9 @@
 //! A slot belongs to the thread that polls. Work handed to another task — by `tokio::spawn`, or by
 //! tower's `Buffer` — starts with empty slots, unless [`Captured`] carries them over.
 //!
-//! What can be read: [`deadline`], [`alternatives`], [`attempt`], [`may_attempt`], [`now`],
-//! [`fault`]; and the trail, by [`traced`] from outside and by [`record`] from inside.
+//! What can be read: [`deadline`], [`alternatives`], [`attempt`], [`may_attempt`], [`is_first`],
+//! [`now`], [`paused_at`], [`fault`]; and the trail, by [`traced`] from outside, and from inside by
+//! [`trail`].
 
 mod carried;
 mod due;
