@@ -55,8 +55,8 @@ where
             let next = match this.state.as_mut().step(run, cx) {
                 Step::Pending => return Poll::Pending,
                 Step::Idle => panic!("polled after completion"),
-                Step::Nobody => return Poll::Ready(Err(run.nobody())),
-                Step::Unready(fault, error) => match run.next(None) {
+                Step::Nobody(_) => return Poll::Ready(Err(run.nobody())),
+                Step::Unready(_, fault, error) => match run.next(None) {
                     Some(next) => next,
                     None => return Poll::Ready(Err(exhausted(fault, error))),
                 },

@@ -166,10 +166,14 @@ where
                 let _other = run.beside.then(context::enter_other);
                 let next = match state.as_mut().step(run, cx) {
                     Step::Pending | Step::Idle => continue,
-                    Step::Nobody if other.is_idle() => return Poll::Ready(Err(run.nobody())),
-                    Step::Nobody => None,
-                    Step::Unready(fault, error) => {
-                        let next = run.next(None);
+                    Step::Nobody(passed) => {
+                        if other.is_idle() {
+                            return Poll::Ready(Err(run.nobody()));
+                        }
+                        passed.and_then(|turn| instead(turn, None, this.budget))
+                    }
+                    Step::Unready(turn, fault, error) => {
+                        let next = instead(turn, run.next(None), this.budget);
                         if next.is_none() && other.is_idle() {
                             return Poll::Ready(Err(exhausted(fault, error)));
                         }
@@ -181,7 +185,10 @@ where
                             give_up(run, other);
                             return Poll::Ready(result);
                         };
-                        let next = run.next(Some(fault.kind()));
+                        let mut next = run.next(Some(fault.kind()));
+                        if fault.kind() == FaultKind::Refused {
+                            next = instead(turn, next, this.budget);
+                        }
                         if next.is_none() && (other.is_idle() || !run.goes_on(fault.kind())) {
                             give_up(run, other);
                             return Poll::Ready(run.last(fault, result));
@@ -247,6 +254,20 @@ where
     turn.beside = true;
     turn.paid = withdrawal.map(|withdrawal| withdrawal.spend());
     Some((turn, service))
+}
+
+/// Whoever is next in place of one that could not be asked: what was paid for that is paid for them,
+/// or goes back where there is nobody.
+fn instead<S>(other: Turn, next: Option<(Turn, S)>, budget: &Option<Budget>) -> Option<(Turn, S)> {
+    match next {
+        Some((turn, service)) => Some((turn.instead_of(other), service)),
+        None => {
+            if let (Some(budget), Some(paid)) = (budget, other.paid) {
+                budget.refund(paid);
+            }
+            None
+        }
+    }
 }
 
 /// One has answered: what was paid for it has served.

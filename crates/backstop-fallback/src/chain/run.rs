@@ -46,6 +46,15 @@ impl Turn {
         self.ahead
     }
 
+    /// The same turn, in place of one that came to nothing: what was paid for that is paid for this.
+    pub(super) fn instead_of(self, other: Self) -> Self {
+        Self {
+            beside: other.beside,
+            paid: other.paid,
+            ..self
+        }
+    }
+
     /// The candidate did not answer at once.
     #[inline]
     pub(super) fn pending(&mut self) {

@@ -100,7 +100,7 @@ impl<S, M, C: Clone, O: Order + Clone> Chain<S, M, C, O> {
         let first = first.filter(|first| Arc::ptr_eq(&first.list, &list));
         let mut scope = Scope::open();
         let mut run = Run::new(list, self.order.clone(), self.policy.clone(), request);
-        let state = first.map_or(State::Seeking, |first| first.call(&mut run, &mut scope));
+        let state = first.map_or(State::seeking(), |first| first.call(&mut run, &mut scope));
         (state, run, scope)
     }
 }
@@ -119,13 +119,13 @@ impl<S, M> First<S, M> {
     {
         let mut clock = Clock::default();
         let Some(standing) = self.standing.take() else {
-            return State::Seeking;
+            return State::seeking();
         };
         let mut turn = match run.turn(self.place, &mut clock) {
             Ok(turn) => turn,
             Err(passed_over) => {
                 scope.record(passed_over);
-                return State::Seeking;
+                return State::seeking();
             }
         };
         let ahead = run.ahead(&mut clock);
@@ -137,7 +137,7 @@ impl<S, M> First<S, M> {
             }
             Err(fault) if ahead.others() => {
                 scope.record(run.passed_over(&turn, fault));
-                State::Seeking
+                State::seeking()
             }
             // The first is the last, so it is waited for.
             Err(_) => State::waiting((turn, self.service.clone())),

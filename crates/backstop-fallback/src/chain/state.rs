@@ -16,8 +16,8 @@ pin_project! {
     pub(super) enum State<S, F> {
         /// Nobody is to be asked.
         Idle,
-        /// The next candidate is to be found.
-        Seeking,
+        /// The next candidate is to be found, in place of one that was passed over if there was one.
+        Seeking { passed: Option<Turn> },
         /// A candidate is called as soon as it is ready.
         Waiting { turn: Option<Turn>, service: S },
         /// A candidate has been called.
@@ -31,15 +31,19 @@ pub(super) enum Step<Res, E> {
     Pending,
     /// Nobody is to be asked.
     Idle,
-    /// Nobody could be found.
-    Nobody,
+    /// Nobody could be found, in place of whoever was passed over.
+    Nobody(Option<Turn>),
     /// The candidate failed to become ready, and was passed over.
-    Unready(Fault, E),
+    Unready(Turn, Fault, E),
     /// The candidate is done.
     Finished(Turn, Result<Res, E>),
 }
 
 impl<S, F> State<S, F> {
+    pub(super) const fn seeking() -> Self {
+        Self::Seeking { passed: None }
+    }
+
     pub(super) fn waiting((turn, service): (Turn, S)) -> Self {
         Self::Waiting {
             turn: Some(turn),
@@ -61,7 +65,7 @@ impl<S, F> State<S, F> {
     /// Whose turn it is, where it has been called.
     pub(super) const fn called_in(&self) -> Option<&Turn> {
         match self {
-            Self::Idle | Self::Seeking | Self::Waiting { .. } => None,
+            Self::Idle | Self::Seeking { .. } | Self::Waiting { .. } => None,
             Self::Called { turn, .. } => turn.as_ref(),
         }
     }
@@ -87,13 +91,18 @@ impl<S, F> State<S, F> {
         loop {
             match self.as_mut().project() {
                 StateProj::Idle => return Step::Idle,
-                StateProj::Seeking => match run.next(None) {
-                    Some(next) => self.set(Self::waiting(next)),
-                    None => {
+                StateProj::Seeking { passed } => {
+                    let passed = passed.take();
+                    let Some((turn, service)) = run.next(None) else {
                         self.set(Self::Idle);
-                        return Step::Nobody;
-                    }
-                },
+                        return Step::Nobody(passed);
+                    };
+                    let turn = match passed {
+                        Some(passed) => turn.instead_of(passed),
+                        None => turn,
+                    };
+                    self.set(Self::waiting((turn, service)));
+                }
                 StateProj::Waiting { turn, service } => {
                     let mut clock = Clock::default();
                     let ahead = run.ahead(&mut clock);
@@ -109,16 +118,16 @@ impl<S, F> State<S, F> {
                         }
                         Poll::Ready(Err(error)) => {
                             let fault = run.policy().not_ready(&error);
-                            let turn = turn.as_ref().expect(DONE);
-                            context::record(run.passed_over(turn, fault));
+                            let turn = turn.take().expect(DONE);
+                            context::record(run.passed_over(&turn, fault));
                             self.set(Self::Idle);
-                            return Step::Unready(fault, error);
+                            return Step::Unready(turn, fault, error);
                         }
                         // Only the last is waited for.
                         Poll::Pending if others => {
-                            let turn = turn.as_ref().expect(DONE);
-                            context::record(run.passed_over(turn, NOT_READY));
-                            self.set(Self::Seeking);
+                            let turn = turn.take().expect(DONE);
+                            context::record(run.passed_over(&turn, NOT_READY));
+                            self.set(Self::Seeking { passed: Some(turn) });
                         }
                         Poll::Pending => return Step::Pending,
                     }

@@ -1,7 +1,9 @@
 //! A second candidate that is started beside the first.
 
 use std::{
+    pin::Pin,
     sync::{Arc, Mutex},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -9,7 +11,7 @@ use backstop_core::{Attempt, BoxError, Budget, Exhausted, Fault, FaultKind, cont
 use backstop_fallback::{Candidate, Chain, OUTRUN, order::Fastest};
 use tokio::time::Instant;
 use tokio_test::{assert_pending, assert_ready, task};
-use tower::{ServiceExt, service_fn};
+use tower::{Service, ServiceExt, service_fn};
 
 use crate::support::{Door, Replica, by_text, three};
 
@@ -172,6 +174,70 @@ async fn pays_nothing_where_there_is_nobody_to_start_and_gets_back_what_won() {
         .budget(budget.clone());
     chain.oneshot(1).await.unwrap();
     assert_eq!(budget.balance(), 28.0);
+}
+
+/// A candidate that is not ready, fails to become so or refuses; or one that answers.
+#[derive(Clone, Copy)]
+enum Mood {
+    Pending,
+    Failing,
+    Refusing,
+    Slow,
+    Quick,
+}
+
+impl Service<u32> for Mood {
+    type Response = &'static str;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<&'static str, BoxError>>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match self {
+            Self::Pending => Poll::Pending,
+            Self::Failing => Poll::Ready(Err("gone".into())),
+            Self::Refusing | Self::Slow | Self::Quick => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, _: u32) -> Self::Future {
+        let mood = *self;
+        Box::pin(async move {
+            match mood {
+                Self::Slow => tokio::time::sleep(3 * AFTER).await,
+                Self::Quick => {}
+                _ => {
+                    context::leave_fault(Fault::new(FaultKind::Refused));
+                    return Err("circuit open".into());
+                }
+            }
+            Ok("up")
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pays_nothing_for_one_that_could_not_be_asked() {
+    use Mood::{Failing, Pending, Quick, Refusing, Slow};
+    // One that can be asked in its place is paid for once, and gets that back if it wins.
+    for (others, left) in [
+        ([Refusing, Refusing], 28.0),
+        ([Failing, Failing], 28.0),
+        ([Refusing, Failing], 28.0),
+        ([Refusing, Slow], 14.0),
+        ([Failing, Slow], 14.0),
+        ([Pending, Slow], 14.0),
+        ([Refusing, Quick], 28.0),
+        ([Failing, Quick], 28.0),
+        ([Pending, Quick], 28.0),
+    ] {
+        let budget = Budget::tokens(28.try_into().unwrap());
+        let [b, c] = others;
+        let candidates = [("a", Slow), ("b", b), ("c", c)];
+        let chain = Chain::new(candidates.map(|(name, service)| Candidate::new(name, service)));
+        let chain = chain.unwrap().hedge(AFTER).budget(budget.clone());
+        chain.oneshot(1).await.unwrap();
+        assert_eq!(budget.balance(), left);
+    }
 }
 
 #[tokio::test(start_paused = true)]
