@@ -121,15 +121,19 @@ where
         // What the attempt held is given back first: its place in a limit, say.
         self.set(Self::Waiting {
             timer,
-            paid,
+            paid: None,
             last: None,
         });
         if result.is_ok() && !call.is_ready(cx) {
             // There would be nothing to return once this is dropped, and the next attempt would
-            // have to queue.
+            // have to queue. What was to be paid for it goes back.
             return Err(result);
         }
-        if let StateProj::Waiting { last, .. } = self.project() {
+        if let StateProj::Waiting {
+            paid: kept, last, ..
+        } = self.project()
+        {
+            *kept = paid;
             *last = Last::keep(result);
         }
         Ok(())
@@ -156,6 +160,7 @@ where
         let ready = call.poll_ready(cx)?;
         if ready.is_pending() || (last.is_some() && call.is_late()) {
             if let Some(last) = last.take() {
+                *paid = None;
                 return Poll::Ready(Err(last.give_back()));
             }
             ready!(ready);

@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     future::{Future, ready},
     num::NonZeroU32,
+    pin::pin,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
@@ -13,7 +14,7 @@ use std::{
 use backstop_core::{
     BoxError, Classify, Fault, FaultKind, FaultKinds, Open, Reason, Verdict, classify_fn, context,
 };
-use backstop_retry::{Jitter, Retry, RetryLayer};
+use backstop_retry::{Budget, Jitter, Retry, RetryLayer};
 use tokio::time::{Instant, sleep};
 use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
@@ -362,6 +363,27 @@ async fn returns_the_last_response_rather_than_queue_for_a_service_that_is_not_r
     let start = Instant::now();
     assert_eq!(layer.layer(service).oneshot(()).await.unwrap(), 1);
     assert!(start.elapsed().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_not_made_is_not_paid_for_even_if_the_call_is_kept() {
+    // What is ready at first, for a first attempt and its further ones; and what has been sent.
+    for (left, error, further) in [(2, Some("down"), 1.0), (1, None, 0.0)] {
+        let budget = Budget::tokens(100.try_into().unwrap());
+        let service = Reluctant {
+            left: Rc::new(Cell::new(left)),
+            calls: Rc::default(),
+            error,
+        };
+        let layer = RetryLayer::new().budget(budget.clone());
+        let layer = layer.classify(classify_fn(|_: Result<&u32, &BoxError>| {
+            Verdict::Failure(Fault::new(UNAVAILABLE))
+        }));
+        let mut service = layer.layer(service);
+        let mut call = pin!(service.ready().await.unwrap().call(()));
+        assert_eq!(call.as_mut().await.is_err(), error.is_some());
+        assert_eq!(budget.balance(), 100.0 - 14.0 * further);
+    }
 }
 
 #[tokio::test(start_paused = true)]
