@@ -48,20 +48,14 @@ impl<S> Candidate<S> {
 }
 
 impl<S, M> Candidate<S, M> {
-    /// Sends the candidate what `map` makes of the request.
+    /// Sends the candidate what `map` makes of the request. All candidates of a chain share the
+    /// type of their mapping, so closures that are written in several places are boxed.
     #[must_use]
     pub fn map_request<F>(self, map: F) -> Candidate<S, MapFn<F>> {
-        self.map_by(MapFn(map))
-    }
-
-    /// Sends the candidate what `map` makes of the request. All candidates of a chain share the
-    /// type of their mapping.
-    #[must_use]
-    pub fn map_by<N>(self, map: N) -> Candidate<S, N> {
         Candidate {
             profile: self.profile,
             service: self.service,
-            map,
+            map: MapFn(map),
             gate: self.gate,
             on: self.on,
             free: self.free,
