@@ -116,7 +116,7 @@ impl<T> Apart<T> {
     }
 }
 
-/// Since when the primary had been asked, with what fault it ended, and with what.
+/// Where the trail ended before the primary's last poll, its fault, and its result.
 type Failed<T> = (Mark, Option<Fault>, T);
 
 // What comes after a failure is kept out of the way of what comes without one.
