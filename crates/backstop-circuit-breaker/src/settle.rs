@@ -10,7 +10,6 @@ use crate::{
     sync::Ordering,
     token::{Outcome, Token},
     window::{Added, Stale},
-    word::Word,
 };
 
 impl Machine {
@@ -57,11 +56,6 @@ impl Machine {
         if let Some(cause) = cause {
             self.exceed_in(token.generation(), now, cause, 0);
         }
-    }
-
-    #[inline]
-    fn counts(&self, word: Word, generation: u32) -> bool {
-        word.generation() == generation && word.is(State::Closed)
     }
 
     pub(crate) fn fail(&self, token: Token, fault: &Fault, now: u64) {
@@ -263,7 +257,7 @@ impl Machine {
         let Some(wait) = wait else { return };
         let _cold = self.cold();
         let word = self.word.load();
-        if self.counts(word, generation) {
+        if word.generation() == generation && word.is(State::Closed) {
             let mut until = now.saturating_add(wait);
             if word.is_held() {
                 until = until.max(self.until.load(Ordering::Relaxed));
