@@ -49,6 +49,19 @@ async fn a_deadline_may_only_be_tightened() {
     assert_eq!(context::deadline(), None);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_deadline_may_be_hidden_from_what_is_further_in() {
+    let [early, late] = [1, 2].map(|s| Deadline::after(Instant::now(), Duration::from_secs(s)));
+    let _outer = context::enter_deadline(early);
+    {
+        let _hidden = context::without_deadline();
+        assert_eq!(context::deadline(), None);
+        let _own = context::enter_deadline(late);
+        assert_eq!(context::deadline(), Some(late));
+    }
+    assert_eq!(context::deadline(), Some(early));
+}
+
 #[test]
 fn slots_are_empty_again_after_a_panic() {
     let mut scope = Scope::open();

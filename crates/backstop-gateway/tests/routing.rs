@@ -197,6 +197,39 @@ async fn a_callers_time_is_shorter_than_the_operators_never_longer() {
 }
 
 #[tokio::test]
+async fn a_caller_in_a_hurry_opens_no_circuit() {
+    let setup = Setup::new().await;
+    setup.fault(Fault::slow(Duration::from_millis(200)));
+    for wishes in [
+        json!({ "fallback_conditions": { "timeout_ms": 0 } }),
+        json!({ "fallback_conditions": { "timeout_ms": 20 } }),
+        json!({ "timeout": 0.02 }),
+        json!({ "timeout": 0.02, "stream": true }),
+    ] {
+        for _ in 0..6 {
+            ask(&setup, wishes.clone()).await;
+        }
+        let patient = ask(&setup, json!({})).await;
+        assert_eq!(patient.served_by(), PRIMARY, "{wishes}: {}", patient.body);
+    }
+}
+
+#[tokio::test]
+async fn a_caller_with_more_time_than_the_operator_hides_no_hanging_candidate() {
+    let limit =
+        "timeout = { first_token = \"50ms\", answer = \"50ms\", idle = \"20s\", total = \"20s\" }";
+    let setup = Setup::with(limit).await;
+    setup.fault(Fault::hang());
+    let wishes = json!({ "timeout": 600, "fallback_conditions": { "timeout_ms": 60_000 } });
+    for _ in 0..6 {
+        assert_eq!(ask(&setup, wishes.clone()).await.served_by(), BACKUP);
+    }
+    let asked = setup.primary.count();
+    ask(&setup, json!({})).await;
+    assert_eq!(setup.primary.count(), asked, "its circuit is open");
+}
+
+#[tokio::test]
 async fn a_caller_may_refuse_to_have_a_broken_stream_continued() {
     let setup = Setup::new().await;
     setup.fault(Fault::cut(3));

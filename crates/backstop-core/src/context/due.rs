@@ -54,6 +54,13 @@ pub fn enter_deadline(limit: Deadline) -> InDeadline {
     InDeadline::new(Some(earliest))
 }
 
+/// Hides the deadline from what is called while the guard lives, which is then dropped at it like
+/// any call whose caller has left: because the time was up is not said. It is for a deadline that
+/// tells nothing of the service, as where a caller has set it as short as they like.
+pub fn without_deadline() -> InDeadline {
+    InDeadline::new(None)
+}
+
 /// Puts the former deadline back when dropped.
 #[derive(Debug)]
 #[must_use = "the deadline is taken back when the guard is dropped"]

@@ -26,7 +26,9 @@ use tokio::time::Instant;
 use self::slots::slots;
 pub use self::{
     carried::{Captured, Carried},
-    due::{Due, InDeadline, InTime, deadline, deadline_of_paused, enter_deadline},
+    due::{
+        Due, InDeadline, InTime, deadline, deadline_of_paused, enter_deadline, without_deadline,
+    },
     scope::{
         InScope, Mark, Scope, Traced, has_failed, mark, may_attempt, name_since, note_deposit,
         record, record_since, traced, trail, trail_of_dropped,

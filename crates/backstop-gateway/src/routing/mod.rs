@@ -112,6 +112,11 @@ impl Wishes {
         self.only_these || !self.first.is_empty()
     }
 
+    /// Whether it sets limits of time.
+    pub(crate) const fn is_hurried(&self) -> bool {
+        self.total.is_some() || self.first_token.is_some()
+    }
+
     /// Whether nothing is asked for.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -22,11 +22,12 @@ use super::{
     providers::Providers,
     reply::FixedReply,
     retries::{self, RetryLayer},
+    without_deadline::WithoutDeadline,
 };
 use crate::{
     config::{self, Model, Price, Target},
     given_up::Asked,
-    routing::MaxPrice,
+    routing::{MaxPrice, Wishes},
     trace::Traced,
 };
 
@@ -46,6 +47,8 @@ pub(crate) struct Entry {
     pub(crate) circuit: Option<Circuit>,
     pub(super) after: FaultKinds,
     service: Service,
+    /// The same for a caller in more of a hurry than the operator.
+    hurried: Option<Service>,
     innermost: Option<backstop_llm::Model>,
     weight: u32,
     price: Option<Price>,
@@ -99,6 +102,7 @@ impl Entry {
                 circuit: None,
                 after: candidate.after,
                 service,
+                hurried: None,
                 innermost: None,
                 weight: candidate.weight,
                 price: None,
@@ -124,7 +128,7 @@ impl Entry {
         let retry = retries::layer(candidate, &model.retry, budget)?;
         let attempt = Attempt::new(&model.timeout, *commit);
         let traced = Traced::new(innermost.clone(), described.dialect, &described.base_url);
-        let service = match chaos.over(provider, &traced) {
+        let (service, hurried) = match chaos.over(provider, &traced) {
             None => layered(name.clone(), served_by, retry, circuit, attempt, traced),
             Some(failing) => layered(name.clone(), served_by, retry, circuit, attempt, failing),
         };
@@ -139,6 +143,7 @@ impl Entry {
             circuit: Some(circuit.clone()),
             after: candidate.after,
             service,
+            hurried: Some(hurried),
             innermost: Some(innermost),
             weight: candidate.weight,
             price: *price,
@@ -189,9 +194,11 @@ impl Entry {
         self.circuit.as_ref()?.refuses()
     }
 
-    /// The entry as a chain has it. `on` narrows the failures after which it is asked.
-    pub(super) fn candidate(&self, on: Option<FaultKinds>) -> Candidate<Service> {
-        let after = match on {
+    /// The entry as a chain has it, for a request with these wishes if it has any.
+    pub(super) fn candidate(&self, wishes: Option<&Wishes>) -> Candidate<Service> {
+        let hurried = wishes.filter(|it| it.is_hurried());
+        let service = hurried.and(self.hurried.as_ref()).unwrap_or(&self.service);
+        let after = match wishes.and_then(|it| it.on) {
             Some(on) => self
                 .after
                 .iter()
@@ -199,7 +206,7 @@ impl Entry {
                 .collect(),
             None => self.after,
         };
-        let mut candidate = Candidate::new(self.name.clone(), self.service.clone())
+        let mut candidate = Candidate::new(self.name.clone(), service.clone())
             .on(after)
             .weight(self.weight)
             .price(self.price());
@@ -216,7 +223,8 @@ impl Entry {
     }
 }
 
-/// The layers round what answers, in the recommended order.
+/// The layers round what answers, in the recommended order; and the same for callers in a hurry,
+/// whose limits are further out than the circuit, and nothing that it is told of.
 fn layered<S>(
     name: Name,
     served_by: ServedByLayer,
@@ -224,7 +232,7 @@ fn layered<S>(
     circuit: &Circuit,
     limits: Attempt,
     inner: S,
-) -> Service
+) -> (Service, Service)
 where
     S: tower::Service<ChatRequest, Response = ChatResponse, Error = Error>,
     S: Clone + Send + Sync + 'static,
@@ -239,12 +247,17 @@ where
         .until_end()
         .idle(limits.idle)
         .limits_for(move |request: &ChatRequest, standard| limits.of(request, standard));
-    Service::new(
-        ServiceBuilder::new()
-            .layer(served_by)
-            .layer(retry)
-            .layer(breaker)
-            .layer(attempt)
-            .service(Asked::new(name, inner)),
+    let wished = TimeoutLayer::new()
+        .until_end()
+        .limits_for(move |request: &ChatRequest, standard| limits.wished(request, standard));
+    let tried = ServiceBuilder::new().layer(served_by).layer(retry);
+    let judged = ServiceBuilder::new()
+        .layer(breaker)
+        .layer(attempt)
+        .service(Asked::new(name, inner));
+    let hurried = tried.clone().layer(wished);
+    (
+        Service::new(tried.service(judged.clone())),
+        Service::new(hurried.service(WithoutDeadline(judged))),
     )
 }

@@ -28,14 +28,24 @@ impl Attempt {
     }
 
     pub(super) fn of(&self, request: &ChatRequest, mut limits: Limits) -> Limits {
-        let configured = if request.is_streamed() {
+        limits.response = Some(if request.is_streamed() {
             self.first_token
         } else {
             self.answer
-        };
+        });
+        self.on_contents(limits)
+    }
+
+    /// What the caller wishes them to be, where that is shorter than what is configured. That such
+    /// a limit runs out says nothing of the candidate.
+    pub(super) fn wished(&self, request: &ChatRequest, mut limits: Limits) -> Limits {
         let wished = request.extensions().get::<Wishes>();
-        let wished = wished.and_then(|it| it.first_token);
-        limits.response = Some(wished.map_or(configured, |wished| wished.min(configured)));
+        limits.response = wished.and_then(|it| it.first_token);
+        self.on_contents(limits)
+    }
+
+    /// Where a stream is passed on before its first content, the limit goes on until that comes.
+    const fn on_contents(&self, mut limits: Limits) -> Limits {
         if self.at_once {
             limits.first_item = limits.response;
         }
@@ -43,11 +53,9 @@ impl Attempt {
     }
 }
 
-/// The limit of a whole call.
+/// The limit of a whole call. What is wished is shorter than what is configured.
 pub(super) fn total(request: &ChatRequest, mut limits: Limits) -> Limits {
     let wished = request.extensions().get::<Wishes>().and_then(|it| it.total);
-    if let (Some(wished), Some(total)) = (wished, limits.total) {
-        limits.total = Some(wished.min(total));
-    }
+    limits.total = wished.or(limits.total);
     limits
 }

@@ -15,8 +15,9 @@ mod providers;
 mod reply;
 mod retries;
 mod selection;
+mod without_deadline;
 
-use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use backstop_core::{BoxError, FaultKind, FaultKinds, Name, Stamp as _, UntilEnd, context};
 use backstop_fallback::{Chain, FAIL_OVER, Handle, InvalidChain, Same, UnknownCandidate};
@@ -51,6 +52,7 @@ pub(crate) struct ModelStack {
     entries: Vec<Arc<Entry>>,
     chain: Candidates,
     total: Total,
+    longest: Duration,
     hedge: Option<Hedge>,
     budget: Budget,
     continues: ContinueLayer,
@@ -118,6 +120,7 @@ impl ModelStack {
                 .until_end()
                 .total(model.timeout.total)
                 .limits_for(total),
+            longest: model.timeout.total,
             hedge: model.hedge,
             budget: budget.clone(),
             continues: ContinueLayer::new()
@@ -145,18 +148,21 @@ impl ModelStack {
         if let Some(refusal) = selection.refusal(wishes) {
             return Err(refusal);
         }
+        let mut wishes = wishes.clone();
+        // The operator's own limit is none of the caller's.
+        wishes.total = wishes.total.filter(|total| *total < self.longest);
         let asked = selection.asked.iter();
-        let chain = chain(asked, wishes.on, &selection.order, self.max_attempts)
+        let chain = chain(asked, Some(&wishes), &selection.order, self.max_attempts)
             .map_err(|error| Error::invalid(format!("these candidates can't be asked: {error}")))?;
         if let Some(retries) = wishes.retries {
             request.extensions_mut().insert(Retries(retries));
         }
-        request.extensions_mut().insert(wishes.clone());
         let continues = if wishes.no_continuation {
             self.continues.times(0)
         } else {
             self.continues
         };
+        request.extensions_mut().insert(wishes);
         self.call_by(chain, continues, request).await
     }
 
@@ -271,7 +277,7 @@ fn answers(model: &Model, before: Option<&ModelStack>) -> Option<Answers> {
 
 fn chain<'a>(
     entries: impl Iterator<Item = &'a Arc<Entry>>,
-    on: Option<FaultKinds>,
+    wishes: Option<&Wishes>,
     order: &Ordered,
     max_attempts: Option<NonZeroU32>,
 ) -> Result<Candidates, InvalidChain> {
@@ -280,7 +286,7 @@ fn chain<'a>(
     // told together with those before it.
     let any = entries.iter().flat_map(|entry| entry.after.iter());
     let any = any.fold(FAIL_OVER.with(FaultKind::TooLarge), FaultKinds::with);
-    let candidates = entries.iter().map(|entry| entry.candidate(on));
+    let candidates = entries.iter().map(|entry| entry.candidate(wishes));
     let chain = Chain::new(candidates)?
         .on(any)
         .classify(ChatClassifier::new())
