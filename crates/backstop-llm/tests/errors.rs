@@ -405,3 +405,25 @@ fn an_exhausted_chain_tells_every_attempt_and_keeps_the_last_error() {
         assert_eq!(told[0]["ms"], 212);
     }
 }
+
+#[test]
+fn no_field_of_a_providers_error_tells_a_key_or_an_address() {
+    let told = "sk-abcdefghijklmnop at 10.9.8.7";
+    let body = format!(
+        r#"{{"error":{{"message":"{told}","type":"{told}","code":"{told}","param":"{told}"}}}}"#
+    );
+    for status in [400, 401, 404, 500] {
+        let error = read(Dialect::OpenAi, status, &body);
+        let clean = Some("[key] at [address]");
+        assert_eq!(
+            [error.kind(), error.code(), error.param()],
+            [clean; 3],
+            "{status}"
+        );
+        for dialect in Dialect::ALL {
+            let body = dialect.front().error(&error);
+            let body = String::from_utf8_lossy(&body);
+            assert!(!body.contains("sk-") && !body.contains("10.9"), "{body}");
+        }
+    }
+}

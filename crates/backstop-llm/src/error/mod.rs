@@ -5,7 +5,7 @@ mod unable;
 pub(crate) mod view;
 pub(crate) mod words;
 
-use std::{fmt, time::Duration};
+use std::{fmt, iter, time::Duration};
 
 use backstop_core::{
     BoxError, Elapsed, Exhausted, Fault, FaultKind, Name, Open, RetryHint, ServedBy, Stamp, Trail,
@@ -95,9 +95,19 @@ impl Error {
     /// The same error, without these credentials in its words.
     #[must_use]
     pub(crate) fn without(mut self, secrets: &[Secret]) -> Self {
-        for secret in secrets {
-            if let Some(message) = sanitise::hide(&self.inner.message, secret) {
-                self.inner.message = message;
+        let Inner {
+            message,
+            kind,
+            code,
+            param,
+            ..
+        } = &mut *self.inner;
+        let words = [kind, code, param].into_iter().flatten();
+        for word in iter::once(message).chain(words) {
+            for secret in secrets {
+                if let Some(hidden) = sanitise::hide(word, secret) {
+                    *word = hidden;
+                }
             }
         }
         self
@@ -119,22 +129,22 @@ impl Error {
 
     /// The same error, with the provider's name for its type: `overloaded_error`.
     #[must_use]
-    pub fn with_kind(mut self, kind: impl Into<String>) -> Self {
-        self.inner.kind = Some(kind.into());
+    pub fn with_kind(mut self, kind: impl AsRef<str>) -> Self {
+        self.inner.kind = Some(sanitise(kind.as_ref()));
         self
     }
 
     /// The same error, with the provider's code for it: `context_length_exceeded`.
     #[must_use]
-    pub fn with_code(mut self, code: impl Into<String>) -> Self {
-        self.inner.code = Some(code.into());
+    pub fn with_code(mut self, code: impl AsRef<str>) -> Self {
+        self.inner.code = Some(sanitise(code.as_ref()));
         self
     }
 
     /// The same error, with the field of the request that is to blame.
     #[must_use]
-    pub fn with_param(mut self, param: impl Into<String>) -> Self {
-        self.inner.param = Some(param.into());
+    pub fn with_param(mut self, param: impl AsRef<str>) -> Self {
+        self.inner.param = Some(sanitise(param.as_ref()));
         self
     }
 

@@ -247,7 +247,9 @@ async fn an_answer_that_does_not_match_its_schema_is_malformed() {
 async fn a_key_that_a_provider_tells_back_is_told_to_nobody() {
     let (key, header, query) = ("plain-words", "other-words", "third-words");
     let told = format!("no such key: {key}, {header} or {query}, says the server");
-    let error = format!(r#"{{"error":{{"message":"{told}","type":"invalid_request_error"}}}}"#);
+    let error = format!(
+        r#"{{"error":{{"message":"{told}","type":"invalid_request_error","param":"{key}"}}}}"#
+    );
     let begun = r#"data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}"#;
     for (steps, streamed) in [
         (json(400, &error), false),
@@ -269,5 +271,6 @@ async fn a_key_that_a_provider_tells_back_is_told_to_nobody() {
             error.message(),
             "no such key: [key], [key] or [key], says the server"
         );
+        assert_eq!(error.param(), Some("[key]"));
     }
 }
