@@ -72,13 +72,14 @@ impl Alerts {
         let now = Instant::now();
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let min_calls = u64::from(self.config.min_calls.get());
-        let rate = |sum: f64, calls: u64| {
-            let enough = calls >= min_calls;
-            // Too few calls raise nothing, and are no reason to go on with an alert.
+        let rate = |sum: f64, calls: u64, raised: bool| {
+            // Too few calls raise nothing. Fewer than half as many are no reason to go on with an
+            // alert, which does not come and go with their number either.
+            let enough = calls.saturating_mul(1 + u64::from(raised)) >= min_calls;
             if enough { sum / calls as f64 } else { 0.0 }
         };
         let errors = watched.errors.check(now, rate);
-        let spend = watched.spend.check(now, |sum, _| sum);
+        let spend = watched.spend.check(now, |sum, _, _| sum);
         errors.into_iter().chain(spend).collect()
     }
 }
@@ -101,5 +102,32 @@ pub(crate) async fn run(gateway: Gateway) {
             teller.add(notice);
         }
         teller.tell(webhook).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn does_not_come_and_go_with_the_number_of_calls() {
+        let alerts = Alerts::new(config::Alerts {
+            webhook: Some(backstop_llm::Secret::new("http://127.0.0.1/")),
+            error_rate: Some(0.5),
+            window: Duration::from_secs(100),
+            ..config::Alerts::default()
+        });
+        let failed = Outcome::Failed(backstop_core::Fault::new(FaultKind::Unavailable));
+        let mut told = Vec::new();
+        // So often that there are now as many in the window as are needed, and now fewer.
+        for seconds in [4, 6].repeat(30) {
+            time::advance(Duration::from_secs(seconds)).await;
+            alerts.call(failed, 0.0);
+            told.extend(alerts.notices());
+        }
+        assert!(matches!(&told[..], [notice] if notice.raised), "{told:?}");
+        time::advance(Duration::from_secs(60)).await;
+        let told = alerts.notices();
+        assert!(matches!(&told[..], [notice] if !notice.raised), "{told:?}");
     }
 }

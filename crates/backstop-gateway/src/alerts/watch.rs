@@ -77,16 +77,19 @@ impl Watch {
             .retain(|part| now.saturating_duration_since(part.began) < window);
     }
 
+    /// What there is to tell at `now`. The `value` is made of the sum, of how many calls it is
+    /// over, and of whether there is an alert already.
     pub(super) fn check(
         &mut self,
         now: Instant,
-        value: impl FnOnce(f64, u64) -> f64,
+        value: impl FnOnce(f64, u64, bool) -> f64,
     ) -> Option<Notice> {
         let threshold = self.threshold?;
         self.forget(now);
         // From nothing on: the sum of no parts would be below it.
         let sum = self.parts.iter().fold(0.0, |sum, part| sum + part.sum);
-        let value = value(sum, self.parts.iter().map(|part| part.calls).sum());
+        let calls = self.parts.iter().map(|part| part.calls).sum();
+        let value = value(sum, calls, self.raised);
         let raised = if self.raised {
             value > threshold * OVER
         } else {
@@ -136,7 +139,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn tells_once_and_once_more_when_it_is_over() {
         let mut watch = Watch::new("error rate", Some(0.5), Duration::from_secs(60));
-        let rate = |sum: f64, calls: u64| if calls == 0 { 0.0 } else { sum / calls as f64 };
+        let rate = |sum: f64, calls: u64, _| if calls == 0 { 0.0 } else { sum / calls as f64 };
         for _ in 0..10 {
             watch.add(Instant::now(), 1.0, 1);
         }
@@ -163,10 +166,14 @@ mod tests {
         for amount in [0.1, 0.2] {
             watch.add(Instant::now(), amount, 1);
         }
-        let notice = watch.check(Instant::now(), |sum, _| sum).expect("is spent");
+        let notice = watch
+            .check(Instant::now(), |sum, _, _| sum)
+            .expect("is spent");
         assert_eq!(notice.value.to_string(), "0.3");
         time::advance(Duration::from_secs(61)).await;
-        let notice = watch.check(Instant::now(), |sum, _| sum).expect("is over");
+        let notice = watch
+            .check(Instant::now(), |sum, _, _| sum)
+            .expect("is over");
         let told = "Backstop: spend back to normal: 0.000 over the last 1m, threshold 0.3";
         assert_eq!(notice.to_string(), told);
         assert!(notice.value.is_sign_positive());
