@@ -64,14 +64,10 @@ fn route(field: &Field<'_>, _: &mut Wishes) -> Result<(), Error> {
 #[derive(Deserialize)]
 #[serde(expecting = "an object")]
 struct Provider {
-    #[serde(default)]
-    order: Vec<String>,
-    #[serde(default = "yes")]
-    allow_fallbacks: bool,
-    #[serde(default)]
-    only: Vec<String>,
-    #[serde(default)]
-    ignore: Vec<String>,
+    order: Option<Vec<String>>,
+    allow_fallbacks: Option<bool>,
+    only: Option<Vec<String>>,
+    ignore: Option<Vec<String>>,
     sort: Option<SortBy>,
     max_price: Option<Prices>,
 }
@@ -113,24 +109,20 @@ impl Amount {
     }
 }
 
-const fn yes() -> bool {
-    true
-}
-
 fn provider(field: &Field<'_>, wishes: &mut Wishes) -> Result<(), Error> {
     let Some(asked) = field.read::<Option<Provider>>()? else {
         return Ok(());
     };
-    wishes.only = asked.only;
-    wishes.ignore = asked.ignore;
-    if !asked.allow_fallbacks {
-        if asked.order.is_empty() {
+    wishes.first = asked.order.unwrap_or_default();
+    wishes.only = asked.only.unwrap_or_default();
+    wishes.ignore = asked.ignore.unwrap_or_default();
+    if asked.allow_fallbacks == Some(false) {
+        if wishes.first.is_empty() {
             wishes.no_fallbacks = true;
         } else {
-            wishes.only.extend(asked.order.iter().cloned());
+            wishes.only.extend(wishes.first.iter().cloned());
         }
     }
-    wishes.first = asked.order;
     wishes.sort = asked.sort.map(|by| match by {
         SortBy::Word(sort) | SortBy::Table { by: sort } => sort,
     });

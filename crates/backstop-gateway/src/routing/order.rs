@@ -183,6 +183,17 @@ mod tests {
                 assert!(wishes.is_empty(), "{field}");
             }
         }
+        for field in [
+            "order",
+            "allow_fallbacks",
+            "only",
+            "ignore",
+            "sort",
+            "max_price",
+        ] {
+            let wishes = wishes(json!({ "provider": { field: null } }));
+            assert!(wishes.is_empty(), "{field}");
+        }
     }
 
     #[test]
