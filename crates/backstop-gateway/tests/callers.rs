@@ -50,6 +50,31 @@ async fn a_key_is_needed_where_there_are_keys() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_site_may_not_call_where_nobody_needs_a_key() {
+    let open = Setup::new().await;
+    let (origin, site) = ("origin", "sec-fetch-site");
+    for page in [
+        vec![(origin, "http://evil.example"), (site, "cross-site")],
+        vec![(origin, "http://127.0.0.1:3000")],
+        vec![(origin, "null")],
+        // A name that leads to this machine.
+        vec![(origin, "http://evil.example"), ("host", "evil.example")],
+    ] {
+        let with = |ask: RequestBuilder| page.iter().fold(ask, |ask, (k, v)| ask.header(*k, *v));
+        let answer = send(with(ask(&open))).await;
+        assert_eq!(answer.status, 403, "{page:?}: {}", answer.body);
+        let keyed = setup("").await;
+        let answer = send(with(ask(&keyed).bearer_auth("team key"))).await;
+        assert_eq!(answer.status, 200, "{page:?}: {}", answer.body);
+    }
+    assert_eq!(open.primary.count(), 0);
+    for program in [("host", "host.docker.internal:4000"), (site, "none")] {
+        let answer = send(ask(&open).header(program.0, program.1)).await;
+        assert_eq!(answer.status, 200, "{program:?}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn a_caller_may_use_its_models_only() {
     let other = setup("models = [\"other\"]").await;
     let answer = send(ask(&other).bearer_auth("team key")).await;

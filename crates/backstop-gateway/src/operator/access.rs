@@ -44,6 +44,13 @@ pub(super) async fn check_site(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
+/// Whether a browser makes the request for a page of another site, or of a name that may have been
+/// made to lead here. Programs name no site, and may know this machine by any name.
+pub(crate) fn is_by_foreign_page(headers: &HeaderMap) -> bool {
+    let is_by_page = headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site");
+    is_by_page && (is_from_elsewhere(headers) || !is_meant(headers))
+}
+
 fn elsewhere() -> Response {
     refused(
         StatusCode::FORBIDDEN,

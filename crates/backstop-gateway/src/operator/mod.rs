@@ -19,7 +19,7 @@ use axum::{
 };
 use http::header;
 
-pub(crate) use self::{change::Order, explain::Explanation};
+pub(crate) use self::{access::is_by_foreign_page, change::Order, explain::Explanation};
 use crate::gateway::Gateway;
 
 /// The operator's routes, for whoever may use them.

@@ -17,7 +17,7 @@ use crate::{
     content,
     gateway::{Gateway, Running},
     given_up::follow,
-    log, request_id,
+    log, operator, request_id,
     routing::Wishes,
     stack::Question,
     trace,
@@ -189,6 +189,9 @@ pub(super) fn caller(
     headers: &http::HeaderMap,
 ) -> Result<Option<Arc<Caller>>, Error> {
     if running.callers.is_open() {
+        if operator::is_by_foreign_page(headers) {
+            return Err(refusal::foreign_page());
+        }
         return Ok(None);
     }
     match running.callers.find(headers) {

@@ -62,6 +62,13 @@ pub(super) fn unauthorized(presented: bool) -> Error {
         .with_code("invalid_api_key")
 }
 
+/// A page that someone on this machine looks at would call for itself, at the operator's expense.
+pub(super) fn foreign_page() -> Error {
+    let message = "A page of another site asked the browser for this. \
+                   It may where callers need a key, and it has one.";
+    invalid(StatusCode::FORBIDDEN, message).with_kind("permission_error")
+}
+
 /// Nothing of that name is configured, or not for this caller.
 pub(super) fn unknown_model(name: &str) -> Error {
     invalid(
