@@ -181,3 +181,17 @@ fn what_can_not_be_reached_is_refused() {
         assert!(!said.contains("me:pw"), "{said}");
     }
 }
+
+#[test]
+fn an_address_that_is_none_is_shown_one_of_its_own_kind() {
+    let said = told_after("[telemetry]\notlp = \"127.0.0.1:4318\"\n");
+    assert!(
+        said.contains("write it as \"http://127.0.0.1:4318\""),
+        "{said}"
+    );
+    let said = told("http://127.0.0.1:4011/v1", "127.0.0.1:4011");
+    assert!(
+        said.contains("write it as \"https://api.openai.com/v1\""),
+        "{said}"
+    );
+}

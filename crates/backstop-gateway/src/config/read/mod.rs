@@ -97,10 +97,10 @@ fn address(value: &Value<'_>) -> Option<SocketAddr> {
 }
 
 fn telemetry(mut table: Table<'_>) -> Option<Telemetry> {
-    let instead = "add otlp = \"http://127.0.0.1:4318\"";
+    let collector = "http://127.0.0.1:4318";
     let otlp = table
-        .require("otlp", instead)
-        .and_then(|value| providers::url(&value));
+        .require("otlp", &format!("add otlp = \"{collector}\""))
+        .and_then(|value| providers::url(&value, collector));
     let headers = table
         .table("headers")
         .map(|table| providers::headers(&table));

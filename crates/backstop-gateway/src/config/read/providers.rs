@@ -50,7 +50,9 @@ fn provider(mut table: Table<'_>) -> Provider {
         dialect
     });
     let dialect = dialect.unwrap_or(Dialect::OpenAi);
-    let base_url = table.get("base_url").and_then(|value| url(&value));
+    let base_url = table
+        .get("base_url")
+        .and_then(|value| url(&value, "https://api.openai.com/v1"));
     let api_keys = table.get("api_key").map(|value| {
         if !value.is_array() {
             return api_key(&value).into_iter().collect();
@@ -191,8 +193,8 @@ fn header_name(value: &Value<'_>, name: &str) {
     }
 }
 
-/// An address without a slash at its end.
-pub(super) fn url(value: &Value<'_>) -> Option<String> {
+/// An address without a slash at its end, such as this one.
+pub(super) fn url(value: &Value<'_>, such_as: &str) -> Option<String> {
     let text = value.string()?;
     let url = text.parse::<http::Uri>().ok().filter(|url| {
         matches!(url.scheme_str(), Some("http" | "https"))
@@ -203,7 +205,7 @@ pub(super) fn url(value: &Value<'_>) -> Option<String> {
     if url.is_none() {
         value.problem(
             "should be an address of HTTP with neither user nor query",
-            "write it as \"https://api.openai.com/v1\"",
+            format!("write it as \"{such_as}\""),
         );
     }
     url.map(|_| text.trim_end_matches('/').to_owned())
