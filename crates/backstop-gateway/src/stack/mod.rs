@@ -52,6 +52,7 @@ pub(crate) struct ModelStack {
     entries: Vec<Arc<Entry>>,
     chain: Candidates,
     total: Total,
+    /// How long a call may take, whatever a caller wishes.
     longest: Duration,
     hedge: Option<Hedge>,
     budget: Budget,
