@@ -18,6 +18,7 @@ pub(crate) fn changed(started: &Config, now: &Config) -> Vec<&'static str> {
         ("telemetry", started.telemetry != now.telemetry),
         ("limits.connections", old.connections != new.connections),
         ("limits.header", old.header != new.header),
+        ("limits.unread", old.unread != new.unread),
         ("limits.shutdown", old.shutdown != new.shutdown),
     ];
     let changed = all.into_iter().filter(|(_, changed)| *changed);

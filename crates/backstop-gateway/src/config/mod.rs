@@ -162,6 +162,8 @@ pub struct Limits {
     pub connections: usize,
     /// How long a caller may take to send a request's head, and an idle connection may stay.
     pub header: Duration,
+    /// How long a caller may leave unread what has been sent to it (on Linux).
+    pub unread: Duration,
     /// How many second tries there may be to each call, over all models.
     pub retry_ratio: f64,
     /// How long running responses may go on after the signal to stop.
@@ -176,6 +178,7 @@ impl Default for Limits {
             requests: 10_000,
             connections: 10_000,
             header: Duration::from_secs(30),
+            unread: Duration::from_secs(60),
             retry_ratio: 0.2,
             shutdown: Duration::from_secs(30),
         }

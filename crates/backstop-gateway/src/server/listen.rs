@@ -18,7 +18,7 @@ use tokio::{
     time,
 };
 
-use super::{Acceptor, App, Workers, opening::Opening};
+use super::{Acceptor, App, Workers, opening::Opening, unread};
 use crate::config::Limits;
 
 /// How long to leave the listener alone after it failed, out of file descriptors say.
@@ -73,6 +73,7 @@ pub async fn serve(
         let stream = accepted.and_then(|(stream, _)| {
             // Tokens are small and must not wait for one another.
             stream.set_nodelay(true)?;
+            unread::limit(&stream, limits.unread)?;
             stream.into_std()
         });
         let Ok(stream) = stream else {

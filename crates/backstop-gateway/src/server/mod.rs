@@ -11,6 +11,7 @@ mod opening;
 mod refusal;
 mod stream;
 mod tls;
+mod unread;
 mod woken;
 mod workers;
 

@@ -171,6 +171,7 @@ fn limits(mut table: Table<'_>) -> Limits {
         requests: read(&mut table, "requests", places, standard.requests),
         connections: read(&mut table, "connections", places, standard.connections),
         header: read(&mut table, "header", positive, standard.header),
+        unread: read(&mut table, "unread", positive, standard.unread),
         retry_ratio: read(
             &mut table,
             "retry_ratio",
